@@ -1,0 +1,35 @@
+# Limeade's own commands. Everything here needs Go alone.
+
+GO ?= go
+# The toolchains that the matrix runs beside the local one.
+GO125 = go1.25.14
+GO127 = go1.27.3
+
+.PHONY: test lint matrix bench corpus stress
+
+# test runs every check: formatting, vet, staticcheck, the Go tests, and the core cases on each
+# supported toolchain and build mode.
+test: lint
+	$(GO) test -timeout 25m ./...
+	LIMEADE_TEST_MATRIX=core $(GO) test -timeout 25m -run 'TestEdits' ./cmd/limeade-lsp
+
+lint:
+	@fmt="$$(gofmt -l $$(git ls-files '*.go' | grep -v /testdata/))"; if [ -n "$$fmt" ]; then echo "not gofmt'ed:"; echo "$$fmt"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+# matrix runs every edit case on every toolchain and build mode.
+matrix:
+	LIMEADE_TEST_MATRIX=all $(GO) test -timeout 60m -v -run 'TestEdits' ./cmd/limeade-lsp
+
+# bench prints the figures of "Speed to reach".
+bench:
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./reload/internal/proof/bench
+
+# corpus swaps the real bodies into Go's own test programs.
+corpus:
+	LIMEADE_CORPUS=all $(GO) test -timeout 85m -v -run 'TestCorpus' ./reload/internal/proof/corpus
+
+# stress swaps running functions for a minute on each toolchain.
+stress:
+	LIMEADE_STRESS=60s $(GO) test -timeout 30m -v ./reload/internal/proof/stress

@@ -1,0 +1,416 @@
+package snapshot
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"go/build"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Disk reads snapshots from the file system. It remembers what each file looked like when it was last read, so that a
+// rescan costs one stat for each file and directory. It may be used from several goroutines.
+type Disk struct {
+	context build.Context
+
+	mu    sync.Mutex // guards the maps
+	files map[string]seenFile
+	dirs  map[string]seenDir
+}
+
+// A stamp is what tells, without reading it, that a file or directory is as it was.
+type stamp struct {
+	size, mtime int64 // mtime in nanoseconds
+	inode       uint64
+}
+
+// racy is how old a modification must be, at the time of a read, for its stamp to be trusted: a later write within one
+// tick of the file system's clock leaves the same stamp. Two seconds is the coarsest tick in use (FAT).
+const racy = 2 * time.Second
+
+type seenFile struct {
+	stamp   stamp
+	trusted bool // the stamp suffices
+	hash    Hash
+	match   bool // the build constraints of name and content hold
+}
+
+type seenDir struct {
+	stamp   stamp
+	trusted bool
+	names   []string // of regular files and links that may take part in a build, sorted
+}
+
+// NewDisk returns a reader of files for builds under that context: GOOS, GOARCH, build, tool and release tags and cgo
+// count. Its own file functions are not used.
+func NewDisk(context build.Context) *Disk {
+	return &Disk{context: context, files: make(map[string]seenFile), dirs: make(map[string]seenDir)}
+}
+
+// Rescan returns prev as it is on disk now: content that changed, Go files that were added to or removed from the
+// directories of Local packages and whose build constraints hold, and the other files of the build. A package that is
+// not Local is compared file by file, and nothing is added to it. Test files are no part of a program. overlay holds
+// unsaved buffers by absolute path: they come before the file on disk, and may have none. If nothing changed, the
+// result is prev itself.
+func (d *Disk) Rescan(ctx context.Context, prev *Snapshot, overlay map[string][]byte) (*Snapshot, error) {
+	added := make(map[string][]string) // directory → names of overlay files
+	for path := range overlay {
+		added[filepath.Dir(path)] = append(added[filepath.Dir(path)], filepath.Base(path))
+	}
+	var (
+		mu     sync.Mutex
+		edited = make(map[string]*Package)
+		errs   []error
+		wg     sync.WaitGroup
+		work   = make(chan *Package)
+	)
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for old := range work {
+				p, err := d.rescanPackage(old, overlay, added[old.Dir])
+				if p == old && err == nil {
+					continue
+				}
+				mu.Lock()
+				if err != nil {
+					errs = append(errs, fmt.Errorf("package %s: %w", old.Path, err))
+				} else {
+					edited[old.Path] = p
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for _, p := range prev.packages {
+		if ctx.Err() != nil {
+			break
+		}
+		if len(p.Files) != 0 || p.Local {
+			work <- p
+		}
+	}
+	close(work)
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(errs) != 0 {
+		slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+		return nil, errors.Join(errs...)
+	}
+	next := prev.replace(edited)
+	modules, err := d.rescanOther(prev.modules, overlay)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Equal(modules, prev.modules) {
+		next = next.must(next.packages, modules)
+	}
+	return next, nil
+}
+
+// rescanPackage returns old itself if nothing changed.
+func (d *Disk) rescanPackage(old *Package, overlay map[string][]byte, added []string) (*Package, error) {
+	p := new(Package)
+	*p = *old
+	if !old.Local {
+		p.Files = nil
+		for _, f := range old.Files {
+			file, err := d.goFile(f.Path, f, overlay)
+			if err != nil {
+				return nil, err
+			}
+			if file != nil {
+				p.Files = append(p.Files, file)
+			}
+		}
+		other, err := d.rescanOther(old.Other, overlay)
+		if err != nil {
+			return nil, err
+		}
+		p.Other = other
+		return unlessSame(old, p), nil
+	}
+
+	names, err := d.readDir(old.Dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range added {
+		if i, found := slices.BinarySearch(names, name); !found && buildName(name) {
+			names = slices.Insert(slices.Clip(names), i, name)
+		}
+	}
+	known := make(map[string]*File, len(old.Files))
+	for _, f := range old.Files {
+		known[f.Path] = f
+	}
+	knownOther := make(map[string]OtherFile, len(old.Other))
+	for _, o := range old.Other {
+		knownOther[o.Path] = o
+	}
+	cgo := slices.ContainsFunc(old.Other, func(o OtherFile) bool { return o.Kind == C })
+	p.Files, p.Other = nil, nil
+	for _, name := range names {
+		path := filepath.Join(old.Dir, name)
+		if filepath.Ext(name) == ".go" {
+			file, err := d.goFile(path, known[path], overlay)
+			if err != nil {
+				return nil, err
+			}
+			if file != nil {
+				p.Files = append(p.Files, file)
+				cgo = cgo || slices.Contains(file.Imports(), "C")
+			}
+			continue
+		}
+		seen, _, ok, err := d.read(path, overlay)
+		if err != nil {
+			return nil, err
+		}
+		if ok && seen.match {
+			p.Other = append(p.Other, OtherFile{Path: path, Hash: seen.hash, Kind: otherKind(name)})
+		}
+	}
+	// What the C compiler reads counts only beside a file that imports "C" (go/build).
+	p.Other = slices.DeleteFunc(p.Other, func(o OtherFile) bool { return !cgo && o.Kind == C })
+
+	embedded := make(map[string]bool)
+	for _, o := range old.Other {
+		if o.Kind == Embedded {
+			embedded[o.Path] = true
+		}
+	}
+	if len(old.EmbedPatterns) != 0 {
+		paths, err := embedFiles(old.Dir, old.EmbedPatterns)
+		if err != nil {
+			return nil, err
+		}
+		embedded = make(map[string]bool)
+		for _, path := range paths {
+			embedded[path] = true
+		}
+	}
+	for path := range embedded {
+		seen, _, ok, err := d.read(path, overlay)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			p.Other = append(p.Other, OtherFile{Path: path, Hash: seen.hash, Kind: Embedded})
+		}
+	}
+	return unlessSame(old, p), nil
+}
+
+func unlessSame(old, p *Package) *Package {
+	sortFiles(p)
+	if p.SameSource(old) {
+		return old
+	}
+	return p
+}
+
+// goFile returns the Go file at path as it is now, old itself if it did not change, nil if it is no part of the build.
+func (d *Disk) goFile(path string, old *File, overlay map[string][]byte) (*File, error) {
+	seen, content, ok, err := d.read(path, overlay)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if old != nil && old.Hash == seen.hash {
+		// It is in the build by the word of the go command.
+		return old, nil
+	}
+	if !seen.match {
+		return nil, nil
+	}
+	if content == nil {
+		if content, err = os.ReadFile(path); err != nil {
+			return nil, err
+		}
+	}
+	return NewFile(path, content), nil
+}
+
+func (d *Disk) rescanOther(files []OtherFile, overlay map[string][]byte) ([]OtherFile, error) {
+	var now []OtherFile
+	for _, o := range files {
+		seen, _, ok, err := d.read(o.Path, overlay)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			now = append(now, OtherFile{Path: o.Path, Hash: seen.hash, Kind: o.Kind})
+		}
+	}
+	return now, nil
+}
+
+// read returns what is known of the file at path, false if there is none. It reads the file only if its stamp changed:
+// content is nil otherwise.
+func (d *Disk) read(path string, overlay map[string][]byte) (seen seenFile, content []byte, ok bool, err error) {
+	if content, ok := overlay[path]; ok {
+		return seenFile{hash: HashOf(content), match: d.matches(path, content)}, content, true, nil
+	}
+	now, isDir, err := stampOf(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && isDir {
+		return seenFile{}, nil, false, nil
+	}
+	if err != nil {
+		return seenFile{}, nil, false, err
+	}
+	d.mu.Lock()
+	seen, ok = d.files[path]
+	d.mu.Unlock()
+	if ok && seen.trusted && seen.stamp == now {
+		return seen, nil, true, nil
+	}
+	before := time.Now()
+	content, err = os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return seenFile{}, nil, false, nil
+	}
+	if err != nil {
+		return seenFile{}, nil, false, err
+	}
+	if hash := HashOf(content); !ok || seen.hash != hash {
+		seen.hash, seen.match = hash, d.matches(path, content)
+	}
+	seen.stamp = now
+	seen.trusted = before.UnixNano()-now.mtime > int64(racy)
+	d.mu.Lock()
+	d.files[path] = seen
+	d.mu.Unlock()
+	return seen, content, true, nil
+}
+
+// matches reports whether the name and the constraints of a file let it take part in the build. A Go file that imports
+// "C" takes part only with cgo on (go/build, Context.Import).
+func (d *Disk) matches(path string, content []byte) bool {
+	if !buildName(filepath.Base(path)) {
+		return true // an embedded file or one that chooses versions
+	}
+	context := d.context
+	context.OpenFile = func(string) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
+	match, err := context.MatchFile(filepath.Dir(path), filepath.Base(path))
+	if err != nil {
+		// A file that cannot be read as Go is in the build, and its errors are reported.
+		return true
+	}
+	if match && !context.CgoEnabled && filepath.Ext(path) == ".go" && bytes.Contains(content, []byte(`"C"`)) {
+		return !slices.Contains(importStrings(content), "C")
+	}
+	return match
+}
+
+// readDir returns the names of the files in dir that may take part in a build; none if there is no such directory.
+func (d *Disk) readDir(dir string) ([]string, error) {
+	now, _, err := stampOf(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	seen, ok := d.dirs[dir]
+	d.mu.Unlock()
+	if ok && seen.trusted && seen.stamp == now {
+		return seen.names, nil
+	}
+	before := time.Now()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	seen = seenDir{stamp: now, trusted: before.UnixNano()-now.mtime > int64(racy)}
+	for _, e := range entries {
+		if !e.IsDir() && buildName(e.Name()) {
+			seen.names = append(seen.names, e.Name())
+		}
+	}
+	d.mu.Lock()
+	d.dirs[dir] = seen
+	d.mu.Unlock()
+	return seen.names, nil
+}
+
+// otherKinds are the files beside Go ones that the go command hands to a tool (go/build, Context.Import).
+var otherKinds = map[string]OtherKind{
+	".s": Assembly, ".S": Assembly, ".sx": Assembly,
+	".c": C, ".cc": C, ".cpp": C, ".cxx": C, ".m": C, ".f": C, ".F": C, ".for": C, ".f90": C, ".swig": C, ".swigcxx": C,
+	".h": Header, ".hh": Header, ".hpp": Header, ".hxx": Header,
+	".syso": Object,
+}
+
+func otherKind(name string) OtherKind { return otherKinds[filepath.Ext(name)] }
+
+// buildName reports whether a file of that name may take part in the build of a program.
+func buildName(name string) bool {
+	if strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") {
+		return false
+	}
+	ext := filepath.Ext(name)
+	if ext == ".go" {
+		return !strings.HasSuffix(name, "_test.go")
+	}
+	_, ok := otherKinds[ext]
+	return ok
+}
+
+// embedFiles returns the files that //go:embed patterns of a package in dir match: a directory stands for all files
+// below it but those whose name begins with "." or "_", unless the pattern begins with "all:", and no other module's
+// (cmd/go/internal/load, resolveEmbed).
+func embedFiles(dir string, patterns []string) ([]string, error) {
+	found := make(map[string]bool)
+	for _, pattern := range patterns {
+		glob, all := strings.CutPrefix(pattern, "all:")
+		matches, err := filepath.Glob(filepath.Join(escapeGlob(dir), filepath.FromSlash(glob)))
+		if err != nil {
+			return nil, fmt.Errorf("embed pattern %s: %w", pattern, err)
+		}
+		for _, top := range matches {
+			err := filepath.WalkDir(top, func(path string, e fs.DirEntry, err error) error {
+				if err != nil {
+					return err
+				}
+				name := e.Name()
+				if path != top && !all && (name[0] == '.' || name[0] == '_') {
+					if e.IsDir() {
+						return filepath.SkipDir
+					}
+					return nil
+				}
+				if e.IsDir() {
+					if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil {
+						return filepath.SkipDir
+					}
+					return nil
+				}
+				if e.Type().IsRegular() {
+					found[path] = true
+				}
+				return nil
+			})
+			if err != nil {
+				return nil, fmt.Errorf("embed pattern %s: %w", pattern, err)
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found)), nil
+}
+
+var globEscaper = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
+
+func escapeGlob(path string) string { return globEscaper.Replace(path) }

@@ -1,0 +1,151 @@
+package build
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// A script is what go build -n prints: the commands that would make a program,
+// each in its directory, and the files that would be written for them. Paths
+// below the go command's work directory begin with $WORK.
+//
+// The output is a shell script in form, but not in quoting: arguments that
+// need it are Go string literals, environment values stand in single quotes,
+// and the current directory is printed as "." wherever it follows a space
+// (cmd/go/internal/work/shell.go: ShowCmd, joinUnambiguously, writeFile,
+// Go 1.25 to 1.27).
+type script struct {
+	commands []scriptCommand
+	files    map[string]string // contents by $WORK path
+}
+
+type scriptCommand struct {
+	dir  string
+	env  []string // NAME=value
+	args []string
+}
+
+// tool is the name of the toolchain's program that the command runs, or "".
+func (c *scriptCommand) tool() string {
+	if len(c.args) == 0 || !strings.Contains(c.args[0], "/pkg/tool/") {
+		return ""
+	}
+	return filepath.Base(c.args[0])
+}
+
+// parseScript reads the output of go build -n, run in dir.
+func parseScript(dir, output string) (*script, error) {
+	s := &script{files: map[string]string{}}
+	cwd := dir
+	for output != "" {
+		var line string
+		line, output, _ = strings.Cut(output, "\n")
+		switch {
+		case line == "" || line[0] == '#':
+		case strings.HasPrefix(line, "cd "):
+			cwd = line[len("cd "):]
+		case strings.HasPrefix(line, "cat >"):
+			name, ok := strings.CutSuffix(line[len("cat >"):], " << 'EOF' # internal")
+			if !ok {
+				return nil, fmt.Errorf("go build -n: %q: unknown form of a file", line)
+			}
+			text, rest, ok := strings.Cut("\n"+output, "\nEOF\n")
+			if !ok {
+				return nil, fmt.Errorf("go build -n: %s: no end of the file", name)
+			}
+			s.files[name], output = strings.TrimPrefix(text+"\n", "\n"), rest
+		case strings.HasPrefix(line, "echo "):
+			text, name, ok := strings.Cut(strings.TrimSuffix(line[len("echo "):], " # internal"), " > ")
+			for { // the text may hold the separator, the name of a file in $WORK does not
+				more, last, again := strings.Cut(name, " > ")
+				if !again {
+					break
+				}
+				text, name = text+" > "+more, last
+			}
+			switch {
+			case !ok:
+				return nil, fmt.Errorf("go build -n: %q: unknown form of a file", line)
+			case text == "-n":
+				s.files[name] = ""
+			default:
+				s.files[name] = strings.TrimSuffix(strings.TrimPrefix(text, "'"), "'") + "\n"
+			}
+		default:
+			c, err := parseCommand(line)
+			if err != nil && strings.Contains(line, "/pkg/tool/") {
+				return nil, fmt.Errorf("go build -n: %q: %w", line, err)
+			}
+			c.dir = cwd
+			for i, arg := range c.args {
+				c.args[i] = expandDot(arg, cwd)
+			}
+			s.commands = append(s.commands, c)
+		}
+	}
+	return s, nil
+}
+
+// expandDot undoes the printing of the current directory as ".": no argument
+// that the go command makes up begins with a dot of its own.
+func expandDot(arg, cwd string) string {
+	if strings.HasPrefix(arg, ".") && cwd != "/" {
+		return strings.TrimSuffix(cwd, "/") + arg[1:]
+	}
+	return arg
+}
+
+func parseCommand(line string) (scriptCommand, error) {
+	var c scriptCommand
+	for {
+		line = strings.TrimLeft(line, " ")
+		if line == "" {
+			return c, nil
+		}
+		var field string
+		if line[0] == '"' {
+			quoted, err := strconv.QuotedPrefix(line)
+			if err != nil {
+				return c, err
+			}
+			if field, err = strconv.Unquote(quoted); err != nil {
+				return c, err
+			}
+			line = line[len(quoted):]
+			c.args = append(c.args, field)
+			continue
+		}
+		if name, rest, ok := strings.Cut(line, "="); ok && len(c.args) == 0 && isName(name) && rest != "" && (rest[0] == '\'' || rest[0] == '"') {
+			var value string
+			if rest[0] == '\'' {
+				if value, line, ok = strings.Cut(rest[1:], "'"); !ok {
+					return c, fmt.Errorf("no closing quote of %s", name)
+				}
+			} else {
+				quoted, err := strconv.QuotedPrefix(rest)
+				if err != nil {
+					return c, err
+				}
+				if value, err = strconv.Unquote(quoted); err != nil {
+					return c, err
+				}
+				line = rest[len(quoted):]
+			}
+			c.env = append(c.env, name+"="+value)
+			continue
+		}
+		field, line, _ = strings.Cut(line, " ")
+		c.args = append(c.args, field)
+	}
+}
+
+func isName(s string) bool {
+	for i, r := range s {
+		if r != '_' && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (i == 0 || r < '0' || r > '9') {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,85 @@
+package build
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// A linkRecord is what the link step was given: every archive of the program,
+// by import path, kept in the store.
+type linkRecord struct {
+	Archives map[string]string // import path → hash
+}
+
+// Toolexec is the program that go build starts in front of each tool
+// (-toolexec). Its arguments are the store's directory, the file for the
+// record, the tool and the tool's arguments. It keeps the archives of the link
+// step and becomes the tool: same process, same standard streams, same exit
+// code, so that the go command sees no difference, and takes the results of
+// ordinary builds from its cache. It returns, with an exit code, only when that
+// fails.
+func Toolexec(args []string) int {
+	if len(args) < 3 {
+		fmt.Fprintln(os.Stderr, "limeade: toolexec is for go build alone: toolexec STORE RECORD TOOL [ARG...]")
+		return 64
+	}
+	storeDir, record, tool := args[0], args[1], args[2:]
+	if filepath.Base(tool[0]) == "link" {
+		if err := recordLink(storeDir, record, tool[1:]); err != nil {
+			fmt.Fprintf(os.Stderr, "limeade: %v\n", err)
+			return 1
+		}
+	}
+	path, err := exec.LookPath(tool[0])
+	if err == nil {
+		err = syscall.Exec(path, tool, os.Environ())
+	}
+	fmt.Fprintf(os.Stderr, "limeade: toolexec: %s: %v\n", tool[0], err)
+	return 1
+}
+
+// recordLink keeps what a link command reads. A command without an import
+// configuration links nothing: it is asked for its version.
+func recordLink(storeDir, record string, args []string) error {
+	config := ""
+	for i, arg := range args {
+		if value, ok := strings.CutPrefix(arg, "-importcfg="); ok {
+			config = value
+		} else if arg == "-importcfg" && i+1 < len(args) {
+			config = args[i+1]
+		}
+	}
+	if config == "" {
+		return nil
+	}
+	text, err := os.ReadFile(config)
+	if err != nil {
+		return fmt.Errorf("link step: %w", err)
+	}
+	store, err := OpenStore(storeDir)
+	if err != nil {
+		return err
+	}
+	rec := linkRecord{Archives: map[string]string{}}
+	for line := range strings.Lines(string(text)) {
+		if pkg, file, ok := packageFile(line); ok {
+			if rec.Archives[pkg], err = store.PutFile(file); err != nil {
+				return fmt.Errorf("link step: package %s: %w", pkg, err)
+			}
+		}
+	}
+	if len(rec.Archives) == 0 {
+		return errors.New("link step: no archive in the import configuration")
+	}
+	out, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	return store.WriteFile(record, out)
+}

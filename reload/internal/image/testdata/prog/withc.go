@@ -1,0 +1,7 @@
+//go:build withc
+
+package main
+
+import "example.com/prog/cside"
+
+func extra() int { return cside.Half(42) }

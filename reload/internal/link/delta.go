@@ -1,0 +1,118 @@
+package link
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+)
+
+// A Delta is what one refresh changes in a [State]: how states are kept on disk, generation by
+// generation. Its form is gob's.
+type Delta struct {
+	Generation uint32
+	ArenaNext  uint64
+	Widened    bool
+	Born       mapDelta[Key, Symbol]
+	Bodies     mapDelta[uint64, Body]
+	Lines      mapDelta[uint64, Lines]
+	Dicts      mapDelta[string, string]
+	Memory     mapDelta[uint64, []byte]
+	Slots      mapDelta[uint64, []byte]
+	Methods    mapDelta[signature, bool]
+	Names      mapDelta[string, bool]
+	InIface    mapDelta[string, bool]
+	Reflect    bool
+	Chunks     []Chunk // that old has not
+}
+
+type mapDelta[K comparable, V any] struct {
+	Set  map[K]V
+	Drop []K
+}
+
+func diffMap[K comparable, V any](old, new map[K]V, same func(a, b V) bool) mapDelta[K, V] {
+	d := mapDelta[K, V]{}
+	for k, v := range new {
+		if o, ok := old[k]; !ok || !same(o, v) {
+			if d.Set == nil {
+				d.Set = map[K]V{}
+			}
+			d.Set[k] = v
+		}
+	}
+	for k := range old {
+		if _, ok := new[k]; !ok {
+			d.Drop = append(d.Drop, k)
+		}
+	}
+	return d
+}
+
+func (d mapDelta[K, V]) apply(m map[K]V) map[K]V {
+	if len(d.Set) == 0 && len(d.Drop) == 0 {
+		return m
+	}
+	m = orNew(maps.Clone(m))
+	for k, v := range d.Set {
+		m[k] = v
+	}
+	for _, k := range d.Drop {
+		delete(m, k)
+	}
+	return m
+}
+
+func equal[V comparable](a, b V) bool { return a == b }
+
+func sameLines(a, b Lines) bool {
+	return a.StartLine == b.StartLine && a.File == b.File && slices.Equal(a.Spans, b.Spans)
+}
+
+// Since returns what leads from an older state to s.
+func (s *State) Since(old *State) *Delta {
+	a, b := old.uses(), s.uses()
+	return &Delta{
+		Generation: s.Generation,
+		ArenaNext:  s.ArenaNext,
+		Widened:    s.Widened,
+		Born:       diffMap(old.Born, s.Born, equal),
+		Bodies:     diffMap(old.Bodies, s.Bodies, equal),
+		Lines:      diffMap(old.Lines, s.Lines, sameLines),
+		Dicts:      diffMap(old.Dicts, s.Dicts, equal),
+		Memory:     diffMap(old.Memory, s.Memory, bytes.Equal),
+		Slots:      diffMap(old.Slots, s.Slots, bytes.Equal),
+		Methods:    diffMap(a.Methods, b.Methods, equal),
+		Names:      diffMap(a.Names, b.Names, equal),
+		InIface:    diffMap(a.InIface, b.InIface, equal),
+		Reflect:    b.Reflect,
+		Chunks:     slices.Clone(s.Chunks[len(old.Chunks):]),
+	}
+}
+
+func (s *State) uses() *Uses {
+	if s.Uses == nil {
+		return &Uses{}
+	}
+	return s.Uses
+}
+
+// With returns s changed by a delta that was made against it.
+func (s *State) With(d *Delta) *State {
+	u := s.uses()
+	c := *s
+	c.Generation, c.ArenaNext, c.Widened = d.Generation, d.ArenaNext, d.Widened
+	c.Born = d.Born.apply(s.Born)
+	c.Bodies = d.Bodies.apply(s.Bodies)
+	c.Lines = d.Lines.apply(s.Lines)
+	c.Dicts = d.Dicts.apply(s.Dicts)
+	c.Memory = d.Memory.apply(s.Memory)
+	c.Slots = d.Slots.apply(s.Slots)
+	c.Chunks = append(slices.Clip(s.Chunks), d.Chunks...)
+	c.Uses = &Uses{
+		Methods: d.Methods.apply(u.Methods),
+		Names:   d.Names.apply(u.Names),
+		InIface: d.InIface.apply(u.InIface),
+		Reflect: d.Reflect,
+	}
+	return &c
+}

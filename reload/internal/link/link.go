@@ -1,0 +1,148 @@
+// Package link is the thin linker: it knows how to turn the objects of compiled stubs into one
+// position-fixed patch for one running process, and must never know how the objects were made, how
+// the patch travels, or what an editor is.
+//
+// Link reads as its list of passes:
+//
+//	select    the functions of the objects that replace live ones, and where their callers call them
+//	resolve   every symbol they reach: in the process, else in the patch
+//	revive    methods that the build's linker pruned and that the new code can call
+//	place     an address for every symbol of the patch; beyond this no symbol is added
+//	tables    pclntab, findfunctab, typelinks, GC masks and the moduledata
+//	relocate  the bytes of every symbol
+//	writes    detours, revived method slots, moved lines
+//	verify    the finished patch against its own tables
+//
+// All addresses are uint64 and final: a link-time address plus the process's bias.
+package link
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/limeade-go/limeade/reload/internal/image"
+	"github.com/limeade-go/limeade/reload/internal/layout"
+	"github.com/limeade-go/limeade/reload/internal/object"
+	"github.com/limeade-go/limeade/reload/patch"
+)
+
+// A Host is what is known of a build: its image, the objects it was linked from, and where each of
+// their symbols lies. It is shared by all processes of the build and safe for concurrent use.
+type Host struct {
+	Image   *image.Image
+	Index   *image.Index
+	Library *object.Library
+	Layout  *layout.Layout
+	Uses    *Uses // which methods the build's linker kept, and why
+
+	onceItabs  sync.Once
+	itabTables itabTables
+	onceFiles  sync.Once
+	byFile     map[string][]image.Func // functions with code from a file
+}
+
+// A Request is one refresh of one process.
+type Request struct {
+	Host   *Host
+	State  *State          // of the process; not modified
+	Stubs  []Stub          // in import order
+	Funcs  []string        // declarations whose code is replaced, by link name
+	Fresh  map[string]bool // of these, the ones that must not run for callers compiled against the old
+	Moves  []LineMove
+	Pairs  []ClosurePair
+	Stale  func(name string) bool // whether the build's object of this declaration is out of date
+	Source string                 // digest of what the process runs afterwards
+}
+
+// A Stub is one compiled stub.
+type Stub struct {
+	Package string // import path
+	Archive string // path of the archive file
+	Shaped  map[string]bool
+}
+
+// A LineMove says that lines [From, To] of a file stand Delta lines further down in the new source.
+// Lines count from 1; File is as the compiler recorded it.
+type LineMove struct {
+	File     string
+	From, To int
+	Delta    int
+}
+
+// A ClosurePair says that the function literal that began at OldLine and the one that begins at
+// NewLine are the same one, with the same captured variables.
+type ClosurePair struct {
+	OldFile string
+	OldLine int
+	NewFile string
+	NewLine int
+}
+
+// A Result is a patch and what the process holds once it is applied.
+type Result struct {
+	Patch *patch.Patch
+	State *State
+	Stats Stats
+}
+
+// Stats counts what a patch holds.
+type Stats struct {
+	Replaced int // functions whose entry is detoured
+	Linked   int // symbols that the process lacked
+	Bytes    int // of the patch's segments
+}
+
+// A NeedWhole error says that the patch must hold descriptors of types that a stub has only shaped:
+// the stub must be made again with these types whole.
+type NeedWhole struct{ Types []string }
+
+func (e *NeedWhole) Error() string {
+	return fmt.Sprintf("types must be compiled whole: %v", e.Types)
+}
+
+// A NeedBody error says that the patch must hold functions whose recorded object is out of date: the
+// stubs must be made again with these in the recompile set.
+type NeedBody struct{ Decls []string }
+
+func (e *NeedBody) Error() string {
+	return fmt.Sprintf("functions must be recompiled: %v", e.Decls)
+}
+
+// A Refusal is an edit that can't be linked into the process. Its text names the symbol first.
+type Refusal struct {
+	Symbol string
+	Reason string
+}
+
+func (e *Refusal) Error() string { return e.Symbol + ": " + e.Reason }
+
+func refuse(symbol, format string, args ...any) error {
+	return &Refusal{Symbol: symbol, Reason: fmt.Sprintf(format, args...)}
+}
+
+// Link makes the patch of a request. It fails with a *Refusal, a *NeedWhole, a *NeedBody, or an error
+// about an unreadable object. The same request gives the same patch, byte for byte.
+func Link(req *Request) (*Result, error) {
+	l, err := newLinker(req)
+	if err != nil {
+		return nil, err
+	}
+	passes := []struct {
+		name string
+		run  func() error
+	}{
+		{"select", l.selectRoots},
+		{"resolve", l.resolve},
+		{"place", l.place},
+		{"tables", l.tables},
+		{"relocate", l.relocate},
+		{"writes", l.writes},
+		{"verify", l.verify},
+	}
+	for _, pass := range passes {
+		if err := pass.run(); err != nil {
+			return nil, fmt.Errorf("link: %s: %w", pass.name, err)
+		}
+	}
+	return l.result(), nil
+}

@@ -1,0 +1,570 @@
+package link
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/limeade-go/limeade/reload/internal/object"
+)
+
+// A segment is the part of the patch that a symbol goes to.
+type segment uint8
+
+const (
+	segText segment = iota
+	segROData
+	segData   // pointers: a GC root
+	segNoPtr  // initialised, no pointers
+	segNoPtrZ // zeroed, no pointers
+	numSegments
+)
+
+// A node is a symbol that the patch holds.
+type node struct {
+	sym  object.Sym
+	key  Key
+	seg  segment
+	addr uint64
+	base bool // comes from the build's library, not from a stub
+}
+
+// A target is what a reference resolves to: an address in the process, a symbol of the patch, or a
+// slot that the agent fills with an itab.
+type target struct {
+	addr uint64
+	node *node
+	itab *itab
+}
+
+func (t target) found() bool { return t.addr != 0 || t.node != nil || t.itab != nil }
+
+// address of a target, once it is placed.
+func (t target) address() uint64 {
+	switch {
+	case t.node != nil:
+		return t.node.addr
+	case t.itab != nil:
+		return t.itab.slot
+	}
+	return t.addr
+}
+
+// An itab is one that the process lacks: the runtime makes it when the patch is loaded, so that there
+// is only ever one for its pair of types.
+type itab struct {
+	inter, typ target
+	slot       uint64 // address of the word that code loads its address from
+}
+
+// An itabRef is a word of data that holds an itab's address.
+type itabRef struct {
+	itab *itab
+	at   uint64
+}
+
+type linker struct {
+	req   *Request
+	host  *Host
+	state *State // as it will be
+	lib   *object.Library
+
+	funcs    map[string]bool // declarations that are replaced
+	stubObjs map[*object.Object]*Stub
+
+	nodes  []*node
+	bySym  map[object.Sym]*node
+	byKey  map[Key]*node                // symbols of the patch that are found by name
+	byHash map[object.ContentHash]*node // content-addressed symbols
+	memo   map[object.Sym]target
+	fresh  map[Key]bool // symbols of the stubs that take over a name: references go to them
+
+	roots  []*root
+	itabs  []*itab
+	itabAt []itabRef
+	byItab map[string]*itab
+	uses   *useSet
+	calls  []target // functions to run when the patch is loaded
+
+	needWhole map[string]bool
+	needBody  map[string]bool
+
+	work []*node
+	layoutState
+}
+
+// A root is a function whose code the patch replaces.
+type root struct {
+	node  *node
+	entry uint64 // where callers call it; 0 when the process has no such function yet
+	old   Body   // the code that was live until now
+}
+
+func newLinker(req *Request) (*linker, error) {
+	l := &linker{
+		req:       req,
+		host:      req.Host,
+		state:     req.State.clone(),
+		lib:       req.Host.Library.Overlay(),
+		funcs:     map[string]bool{},
+		stubObjs:  map[*object.Object]*Stub{},
+		bySym:     map[object.Sym]*node{},
+		byKey:     map[Key]*node{},
+		byHash:    map[object.ContentHash]*node{},
+		memo:      map[object.Sym]target{},
+		fresh:     map[Key]bool{},
+		byItab:    map[string]*itab{},
+		needWhole: map[string]bool{},
+		needBody:  map[string]bool{},
+	}
+	for _, f := range req.Funcs {
+		l.funcs[f] = true
+	}
+	for i := range req.Stubs {
+		s := &req.Stubs[i]
+		pkg, err := l.lib.Add(s.Package, s.Archive)
+		if err != nil {
+			return nil, fmt.Errorf("link: stub of %s: %w", s.Package, err)
+		}
+		for _, o := range pkg.Objects {
+			l.stubObjs[o] = s
+		}
+	}
+	l.uses = newUseSet(l)
+	return l, nil
+}
+
+// keyOf returns a symbol's name as others refer to it.
+func keyOf(s object.Sym) Key {
+	k := Key{Name: s.Name()}
+	if s.Kind() == object.Text || s.ABI() == object.ABIInternal {
+		k.ABI = s.ABI()
+	}
+	return k
+}
+
+// A class says how a definition or reference is resolved.
+type class uint8
+
+const (
+	byName  class = iota // one symbol for the whole process: functions, variables, types, itabs, …
+	content              // equal content is the same symbol: string and constant data
+	private              // belongs to the object that defines it: a name of it means nothing elsewhere
+)
+
+// classify says how references to a symbol are resolved. The names of an object's statics are
+// numbered anew in each compile (pkg..stmp_3, pkg.f.jump1, …), so they never match the process's.
+//
+// Itabs are content-addressed in object files, but the runtime compares their addresses.
+func classify(s object.Sym) class {
+	name := s.Name()
+	switch {
+	case isItabSym(name):
+		return byName
+	case s.IsContentHashed():
+		return content
+	case s.ABI() == object.StaticABI:
+		return private
+	}
+	if s.Kind() == object.Text || isTypeSym(name) || isItabSym(name) || strings.HasSuffix(name, "·f") || isDictSym(name) {
+		return byName
+	}
+	if strings.HasPrefix(name, "go:") || strings.HasPrefix(name, "$") || !s.IsDef() {
+		return byName
+	}
+	if rest, ok := withoutPackage(name); ok && strings.ContainsRune(rest, '.') {
+		return private
+	}
+	return byName
+}
+
+func isTypeSym(name string) bool { return strings.HasPrefix(name, "type:") }
+func isItabSym(name string) bool { return strings.HasPrefix(name, "go:itab.") }
+func isDictSym(name string) bool {
+	rest, ok := withoutPackage(name)
+	return ok && strings.HasPrefix(rest, ".dict.")
+}
+
+// withoutPackage cuts the package path off a link name: "a/b%2ec.T.M" gives "T.M".
+func withoutPackage(name string) (string, bool) {
+	end := len(name)
+	if i := strings.IndexByte(name, '['); i >= 0 {
+		end = i // slashes and dots of type arguments are not the package's
+	}
+	slash := strings.LastIndexByte(name[:end], '/')
+	dot := strings.IndexByte(name[slash+1:], '.')
+	if dot < 0 {
+		return name, false
+	}
+	return name[slash+1+dot+1:], true
+}
+
+// target resolves a reference as one object sees it.
+func (l *linker) target(s object.Sym) (target, error) {
+	if t, ok := l.memo[s]; ok {
+		return t, nil
+	}
+	t, err := l.find(s, true)
+	if err != nil {
+		return t, err
+	}
+	l.memo[s] = t
+	return t, nil
+}
+
+// existing resolves a weak reference: to what the process or the patch holds anyway, or to nothing.
+func (l *linker) existing(s object.Sym) (target, error) { return l.find(s, false) }
+
+// definition returns the symbol that a reference means in the library of the referring object.
+func (l *linker) definition(s object.Sym) object.Sym {
+	if l.stubObjs[s.Obj] != nil {
+		return l.lib.Resolve(s)
+	}
+	return l.host.Library.Resolve(s)
+}
+
+func (l *linker) find(s object.Sym, add bool) (target, error) {
+	def := l.definition(s)
+	sym := s
+	if def.Obj != nil {
+		sym = def
+	}
+	switch classify(sym) {
+	case content:
+		id := sym.ContentHash()
+		if n := l.byHash[id]; n != nil || !add {
+			return target{node: n}, nil
+		}
+		n := l.add(sym)
+		l.byHash[id] = n
+		return target{node: n}, nil
+	case private:
+		if n := l.bySym[sym]; n != nil {
+			return target{node: n}, nil
+		}
+		if l.stubObjs[sym.Obj] == nil {
+			if addr, ok := l.host.Index.AddrOf(sym); ok {
+				return target{addr: addr + l.state.Bias}, nil
+			}
+		}
+		if !add {
+			return target{}, nil
+		}
+		return target{node: l.add(sym)}, nil
+	}
+
+	key := keyOf(sym)
+	if n := l.byKey[key]; n != nil && (l.fresh[key] || !l.inProcess(key)) {
+		return target{node: n}, nil
+	}
+	if addr, ok := l.address(key); ok {
+		return target{addr: addr}, nil
+	}
+	if isItabSym(key.Name) {
+		return l.newItab(sym, add)
+	}
+	if !add {
+		return target{}, nil
+	}
+	if sym, err := l.choose(key, def); err != nil {
+		return target{}, err
+	} else {
+		n := l.add(sym)
+		l.byKey[key] = n
+		return target{node: n}, nil
+	}
+}
+
+func (l *linker) inProcess(key Key) bool {
+	_, ok := l.address(key)
+	return ok
+}
+
+// address of a symbol that the process has already.
+func (l *linker) address(key Key) (uint64, bool) {
+	if sym, ok := l.state.Born[key]; ok {
+		return sym.Addr, true
+	}
+	if addr, ok := l.host.Index.Addr(key.Name, key.ABI); ok {
+		return addr + l.state.Bias, true
+	}
+	return 0, false
+}
+
+// choose picks the definition of a named symbol that the process lacks: the build's own object of it,
+// which is whole, before a stub's, which may be shaped; but a stub's where the source has changed.
+func (l *linker) choose(key Key, def object.Sym) (object.Sym, error) {
+	inStub := def.Obj != nil && l.stubObjs[def.Obj] != nil
+	base := def
+	if def.Obj == nil || inStub {
+		base = l.host.Library.Lookup(key.Name, key.ABI)
+	}
+	if base.Obj != nil && key.ABI == object.ABIInternal && base.Kind() == object.Text && l.req.Stale != nil {
+		for _, decl := range owners(key.Name) {
+			if l.req.Stale(decl) && !l.funcs[decl] {
+				l.needBody[decl] = true
+				return base, nil
+			}
+		}
+	}
+	if base.Obj != nil {
+		return base, nil
+	}
+	if def.Obj == nil {
+		return def, refuse(key.Name, "is not in the program, nor in any object that it was built from")
+	}
+	if s := l.stubObjs[def.Obj]; isTypeSym(key.Name) {
+		for typ := range s.Shaped {
+			if mentions(key.Name, typ) {
+				l.needWhole[typ] = true
+			}
+		}
+		return def, nil
+	}
+	if def.Kind().IsData() && !isGenerated(key.Name) {
+		return def, refuse(key.Name, "is a new package variable")
+	}
+	return def, nil
+}
+
+// mentions reports whether the name of a type symbol has a named type's name in it as a word.
+func mentions(sym, typ string) bool {
+	for rest := sym; ; {
+		i := strings.Index(rest, typ)
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+len(typ):]
+		if rest == "" || !isIdent(rest[0]) {
+			return true
+		}
+	}
+}
+
+func isIdent(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
+}
+
+// isGenerated reports whether a data symbol's name is one that the compiler makes up.
+func isGenerated(name string) bool {
+	return strings.HasPrefix(name, "go:") || strings.HasPrefix(name, "type:") || strings.Contains(name, "..") || strings.Contains(name, "·")
+}
+
+// add puts a symbol into the patch.
+func (l *linker) add(s object.Sym) *node {
+	if n := l.bySym[s]; n != nil {
+		return n
+	}
+	n := &node{sym: s, key: keyOf(s), base: l.stubObjs[s.Obj] == nil}
+	switch kind := s.Kind(); kind {
+	case object.Text:
+		n.seg = segText
+	case object.Data, object.BSS:
+		n.seg = segData
+	case object.NoPtrData, object.CoverageAuxVar:
+		n.seg = segNoPtr
+	case object.NoPtrBSS, object.CoverageCounter, object.LibfuzzerCounter:
+		n.seg = segNoPtrZ
+	default:
+		n.seg = segROData
+	}
+	l.bySym[s] = n
+	l.nodes = append(l.nodes, n)
+	l.work = append(l.work, n)
+	return n
+}
+
+// resolve follows every reference of what the patch holds until nothing new is needed.
+func (l *linker) resolve() error {
+	for {
+		for len(l.work) > 0 {
+			n := l.work[len(l.work)-1]
+			l.work = l.work[:len(l.work)-1]
+			if err := l.visit(n); err != nil {
+				return err
+			}
+		}
+		if more, err := l.uses.revive(); err != nil {
+			return err
+		} else if !more && len(l.work) == 0 {
+			break
+		}
+	}
+	if len(l.needBody) > 0 {
+		return &NeedBody{Decls: sortedKeys(l.needBody)}
+	}
+	if len(l.needWhole) > 0 {
+		return &NeedWhole{Types: sortedKeys(l.needWhole)}
+	}
+	return nil
+}
+
+func sortedKeys(m map[string]bool) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// visit resolves the references of one symbol of the patch.
+func (l *linker) visit(n *node) error {
+	s := n.sym
+	isType := s.IsGoType()
+	if err := l.uses.note(s); err != nil {
+		return err
+	}
+	if err := l.outlinedInit(n); err != nil {
+		return err
+	}
+	for i, count := 0, s.NumRelocs(); i < count; i++ {
+		r := s.Reloc(i)
+		if r.IsMarker() || r.Sym.Obj == nil || r.Weak {
+			continue
+		}
+		if r.Type == object.MethodOff {
+			continue // methods of types: see useSet
+		}
+		switch r.Type {
+		case object.Addr, object.AddrOff, object.PCRel, object.Call, object.GOTPCRel:
+		case object.TLSLE, object.TLSIE:
+			continue
+		default:
+			return refuse(s.Name(), "has a relocation of a kind that is not known here (%v, %d bytes)", r.Type, r.Size)
+		}
+		t, err := l.target(r.Sym)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.Name(), err)
+		}
+		if isType && t.node != nil && l.uses.inIface[s] {
+			l.uses.markType(r.Sym)
+		}
+	}
+	if n.seg == segText {
+		for _, fd := range s.Funcdata() {
+			if fd.Obj != nil && !l.missingFuncdata(s, fd) {
+				if _, err := l.funcdata(fd); err != nil {
+					return fmt.Errorf("%s: %w", s.Name(), err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// funcdata puts what a function's tables refer to into the patch, whether or not the image has it too:
+// it is found by its distance from the patch's own tables.
+func (l *linker) funcdata(s object.Sym) (*node, error) {
+	def := l.definition(s)
+	if def.IsZero() {
+		return nil, refuse(s.Name(), "is missing from the objects")
+	}
+	if !def.IsContentHashed() {
+		return l.add(def), nil
+	}
+	t, err := l.target(def)
+	return t.node, err
+}
+
+// missingFuncdata reports whether a function's funcdata is one that the assembler only hopes for:
+// cmd/internal/obj names the argument maps of assembly functions whether or not a Go declaration
+// made the compiler emit them (cmd/link/internal/ld/pcln.go, ignoreFuncData).
+func (l *linker) missingFuncdata(fn, fd object.Sym) bool {
+	if !fn.Obj.FromAssembly {
+		return false
+	}
+	def := l.definition(fd)
+	return def.Obj == nil || def.Size() == 0
+}
+
+// newItab resolves a reference to an itab that the process lacks.
+func (l *linker) newItab(s object.Sym, add bool) (target, error) {
+	name := s.Name()
+	if t := l.byItab[name]; t != nil {
+		return target{itab: t}, nil
+	}
+	if !add {
+		return target{}, nil
+	}
+	if !s.IsDef() {
+		return target{}, refuse(name, "is not in the program, nor in any object that it was built from")
+	}
+	// runtime.itab begins with its interface's and its type's address (internal/abi/iface.go).
+	var pair [2]object.Sym
+	for i, count := 0, s.NumRelocs(); i < count; i++ {
+		if r := s.Reloc(i); r.Type == object.Addr && (r.Off == 0 || r.Off == 8) {
+			pair[r.Off/8] = r.Sym
+		}
+	}
+	if pair[0].Obj == nil || pair[1].Obj == nil {
+		return target{}, refuse(name, "is an itab of unknown form")
+	}
+	it := &itab{}
+	l.byItab[name] = it
+	var err error
+	if it.inter, err = l.target(pair[0]); err != nil {
+		return target{}, err
+	}
+	if it.typ, err = l.target(pair[1]); err != nil {
+		return target{}, err
+	}
+	if it.inter.itab != nil || it.typ.itab != nil {
+		return target{}, refuse(name, "is an itab of unknown form")
+	}
+	if it.inter.addr != 0 && it.typ.addr != 0 {
+		bias := l.state.Bias
+		if own, ok := l.host.itabOf(it.inter.addr-bias, it.typ.addr-bias); ok {
+			delete(l.byItab, name)
+			return target{addr: own + bias}, nil
+		}
+	}
+	l.uses.markType(pair[1])
+	if err := l.uses.markInterface(pair[0]); err != nil {
+		return target{}, err
+	}
+	l.itabs = append(l.itabs, it)
+	return target{itab: it}, nil
+}
+
+// outlinedInit arranges for the initialiser of a map variable to run that the build's linker pruned
+// together with the variable: the compiler outlines it as pkg.map.init.N, which the package's init
+// calls by a weak relocation only (cmd/link/internal/ld/deadcode.go, mapinitcleanup).
+func (l *linker) outlinedInit(n *node) error {
+	if !n.base || !n.sym.Kind().IsData() {
+		return nil
+	}
+	rest, ok := withoutPackage(n.key.Name)
+	if !ok || strings.ContainsRune(rest, '.') {
+		return nil
+	}
+	for _, fn := range mapInits(n.sym.Obj) {
+		if l.inProcess(keyOf(fn)) {
+			continue // it ran; it may read n, but it does not initialise it
+		}
+		for i, count := 0, fn.NumRelocs(); i < count; i++ {
+			if r := fn.Reloc(i); r.Sym.Obj != nil && l.definition(r.Sym) == n.sym {
+				t, err := l.target(fn)
+				if err != nil {
+					return err
+				}
+				if !slices.ContainsFunc(l.calls, func(c target) bool { return c == t }) {
+					l.calls = append(l.calls, t)
+				}
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// mapInits returns the outlined map initialisers of an object.
+func mapInits(o *object.Object) []object.Sym {
+	var fns []object.Sym
+	for i := range o.NumDefs() {
+		if s := o.Sym(i); s.Kind() == object.Text && strings.Contains(s.Name(), ".map.init.") {
+			fns = append(fns, s)
+		}
+	}
+	return fns
+}

@@ -1,0 +1,124 @@
+package link
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+// A Key names a symbol: two symbols are the same one when their keys are equal.
+type Key struct {
+	Name string
+	ABI  uint16 // of a function: 0 or 1; of data: 0
+}
+
+// A State is what the linker must know of one process beyond its image: what earlier patches put
+// there. A State is not changed once made: [Link] returns a new one that shares what it can.
+// Addresses are of the running process.
+type State struct {
+	Bias       uint64 // load address minus link-time address
+	Generation uint32
+	ArenaNext  uint64 // where the next patch goes, page aligned
+	ArenaHi    uint64 // end of the room for patches
+
+	Born    map[Key]Symbol    // symbols that patches brought, or that they moved away from the image's
+	Bodies  map[uint64]Body   // by first address: functions whose live body is not the image's
+	Lines   map[uint64]Lines  // by address of a runtime._func: line tables that differ from the image's
+	Dicts   map[string]string // by name: fingerprints of the dictionaries that patches brought
+	Uses    *Uses             // what patches use beyond the build's own uses; nil at generation 0
+	Memory  map[uint64][]byte // bytes that patches wrote over older ones, by address
+	Slots   map[uint64][]byte // the part of Memory that a rollback leaves: revived method slots
+	Chunks  []Chunk           // bytes that patches brought, by ascending address
+	Widened bool              // the image's tables reach into the arena
+}
+
+// A Symbol is one that a patch brought.
+type Symbol struct {
+	Addr   uint64
+	Stable bool // the same in any version of the source that the build's objects were made from
+}
+
+// A Chunk is memory that a patch brought, as it was when loaded.
+type Chunk struct {
+	Addr uint64
+	Data []byte
+}
+
+// A Body is the newest code of one function.
+type Body struct {
+	Name      string
+	Lo, Hi    uint64 // [Lo, Hi) in text
+	Func      uint64 // address of its runtime._func
+	PCTab     uint64 // address that the _func's pc-value offsets count from
+	File      string // of its declaration
+	StartLine int
+}
+
+// A Lines is a function's line table as it stands now, and what is needed to move it again.
+type Lines struct {
+	StartLine int
+	File      string
+	Spans     []lineSpan
+}
+
+// NewState returns the state of a process at generation 0.
+func NewState(bias, arenaNext, arenaHi uint64) *State {
+	return &State{Bias: bias, ArenaNext: arenaNext, ArenaHi: arenaHi}
+}
+
+// clone returns a state whose maps can be added to without changing s.
+func (s *State) clone() *State {
+	c := *s
+	c.Born = orNew(maps.Clone(s.Born))
+	c.Bodies = orNew(maps.Clone(s.Bodies))
+	c.Lines = orNew(maps.Clone(s.Lines))
+	c.Dicts = orNew(maps.Clone(s.Dicts))
+	c.Memory = orNew(maps.Clone(s.Memory))
+	c.Slots = orNew(maps.Clone(s.Slots))
+	c.Chunks = slices.Clone(s.Chunks)
+	return &c
+}
+
+func orNew[M ~map[K]V, K comparable, V any](m M) M {
+	if m == nil {
+		return M{}
+	}
+	return m
+}
+
+// chunk returns n bytes of what a patch brought.
+func (s *State) chunk(addr uint64, n int) ([]byte, bool) {
+	i, exact := slices.BinarySearchFunc(s.Chunks, addr, func(c Chunk, addr uint64) int { return cmp.Compare(c.Addr, addr) })
+	if !exact {
+		i--
+	}
+	if i < 0 || addr-s.Chunks[i].Addr+uint64(n) > uint64(len(s.Chunks[i].Data)) {
+		return nil, false
+	}
+	return s.Chunks[i].Data[addr-s.Chunks[i].Addr:][:n], true
+}
+
+// Undone returns the state after the refresh that led from s to after was taken back: the code of s,
+// beside all that stays in memory. Types must stay known, since values of them may live on; so must
+// what pruned method slots now point to.
+func (s *State) Undone(after *State) *State {
+	u := s.clone()
+	u.Generation = after.Generation + 1
+	u.ArenaNext, u.Chunks, u.Uses = after.ArenaNext, after.Chunks, after.Uses
+	for key, sym := range after.Born {
+		if _, ok := s.Born[key]; !ok && sym.Stable {
+			u.Born[key] = sym
+			if b, ok := after.Bodies[sym.Addr]; ok && b.Lo == sym.Addr {
+				u.Bodies[sym.Addr] = b
+				if lines, ok := after.Lines[b.Func]; ok {
+					u.Lines[b.Func] = lines
+				}
+			}
+		}
+	}
+	for addr, b := range after.Slots {
+		u.Memory[addr] = b
+	}
+	u.Slots = after.Slots
+	return u
+}

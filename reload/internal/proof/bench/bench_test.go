@@ -1,0 +1,468 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/limeade-go/limeade/reload/internal/proof/drive"
+	"github.com/limeade-go/limeade/reload/internal/proof/hollow"
+)
+
+const (
+	smallEdits = 30
+	bareRuns   = 30
+	crowd      = 10_000 // goroutines that wait
+	warmUp     = 20     // refreshes before memory is counted
+	crowdEdits = 200
+	hugoEdits  = 30 // half of them in small packages, half in large ones
+	smallest   = 100
+	small      = 400  // lines of a small package, at most
+	large      = 3000 // lines of a large package, at least
+	speedRuns  = 15
+)
+
+// run starts the program of a workspace and takes its first line.
+func run(b *testing.B, ctx context.Context, w *drive.Workspace, args ...string) *drive.Program {
+	b.Helper()
+	p, err := w.Start(ctx, nil, args...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := p.Line(ctx); err != nil {
+		b.Fatal(err)
+	}
+	return p
+}
+
+// refresh saves text and makes it live; the time is from before the save to the end of the refresh.
+func refresh(b *testing.B, ctx context.Context, w *drive.Workspace, file string, text []byte, generation int) (drive.Answer, time.Duration) {
+	b.Helper()
+	start := time.Now()
+	if err := drive.Put(file, text); err != nil {
+		b.Fatal(err)
+	}
+	a, err := w.Refresh(ctx)
+	took := time.Since(start)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if a.Exit != drive.Live || !a.Applied || a.Generation != generation {
+		b.Fatalf("%s: not live: %v", file, a)
+	}
+	return a, took
+}
+
+// goBuild builds the workspace's program with the plain go command.
+func goBuild(b *testing.B, ctx context.Context, dir, exe string, env ...string) time.Duration {
+	b.Helper()
+	start := time.Now()
+	if _, err := drive.Go(ctx, dir, env, "build", "-o", exe, "."); err != nil {
+		b.Fatal(err)
+	}
+	return time.Since(start)
+}
+
+// BenchmarkSmall edits a package of about 200 lines.
+func BenchmarkSmall(b *testing.B) {
+	ctx := b.Context()
+	dir := drive.CopyProgram(b, "small")
+	w := drive.NewWorkspace(b, dir)
+	exe := filepath.Join(b.TempDir(), "small")
+	goBuild(b, ctx, dir, exe)
+	s := smallSites(b, ctx, dir)
+	original, err := os.ReadFile(s[0].file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := run(b, ctx, w)
+	said, err := p.Ask(ctx, "use")
+	if err != nil {
+		b.Fatal(err)
+	}
+
+	var live, total, compile, build []float64
+	for i := range smallEdits {
+		a, took := refresh(b, ctx, w, s[0].file, s[i%len(s)].edit(original, i), i+1)
+		live = append(live, ms(took))
+		total, compile = append(total, a.Phases.Total), append(compile, a.Phases.Compile)
+		build = append(build, ms(goBuild(b, ctx, dir, exe)))
+	}
+	if again, err := p.Ask(ctx, "use"); err != nil || again != said {
+		b.Fatalf("program says %q, %v after %d edits, said %q", again, err, smallEdits, said)
+	}
+	bare := bareCompiler(b, ctx, dir, s[0], original)
+
+	l, g, c := drive.Quantile(live, 0.5), drive.Quantile(build, 0.5), drive.Quantile(bare, 0.5)
+	b.ReportMetric(l, "live-ms")
+	b.ReportMetric(g/l, "go-build/live")
+	table.add(
+		row{what: fmt.Sprintf("package of %d lines: save to live, p50 of %d", lines(original), smallEdits),
+			figure: fmt.Sprintf("%.1f ms", l), against: fmt.Sprintf("go build %.0f ms", g), ratio: times(l, g)},
+		row{what: "  the same, against the bare compiler on the stub", figure: fmt.Sprintf("%.1f ms", l),
+			against: fmt.Sprintf("compile %.1f ms", c), ratio: times(l, c)},
+		row{what: "  of it, as the tool says: all phases, the compiler", figure: fmt.Sprintf("%.1f ms, %.1f ms",
+			drive.Quantile(total, 0.5), drive.Quantile(compile, 0.5)), against: fmt.Sprintf("compile %.1f ms", c)},
+	)
+}
+
+func lines(text []byte) int { return strings.Count(string(text), "\n") }
+
+// smallSites are the places to edit in the small program's package.
+func smallSites(b *testing.B, ctx context.Context, dir string) []site {
+	b.Helper()
+	list, err := ownPackages(ctx, dir, nil, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, p := range list {
+		if strings.HasSuffix(p.ImportPath, "/ledger") && len(p.sites) > 0 {
+			return p.sites
+		}
+	}
+	b.Fatal("small program: no place to edit")
+	return nil
+}
+
+// bareCompiler times the compiler alone, as its own process, on the package of s with only that one body left.
+func bareCompiler(b *testing.B, ctx context.Context, dir string, s site, text []byte) []float64 {
+	b.Helper()
+	exp, err := drive.ListExports(ctx, dir, ".")
+	if err != nil {
+		b.Fatal(err)
+	}
+	res, err := hollow.Empty([]hollow.Source{{Name: filepath.Base(s.file), Text: s.edit(text, 0)}}, exp.Importer(),
+		hollow.Plan{Form: hollow.Bodyless, Only: map[string]bool{s.fn: true}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	tmp := b.TempDir()
+	stub, cfg := filepath.Join(tmp, "stub.go"), filepath.Join(tmp, "importcfg")
+	if err := os.WriteFile(stub, res.Files[0].Text, 0o644); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(cfg, exp.Config(), 0o644); err != nil {
+		b.Fatal(err)
+	}
+	tools, err := drive.Go(ctx, dir, nil, "env", "GOTOOLDIR")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var list []float64
+	for range bareRuns {
+		start := time.Now()
+		out, err := exec.CommandContext(ctx, filepath.Join(strings.TrimSpace(tools), "compile"), "-p", s.pkg, "-importcfg", cfg,
+			"-dwarf=false", "-o", filepath.Join(tmp, "stub.a"), stub).CombinedOutput()
+		if err != nil {
+			b.Fatalf("bare compiler: %v\n%s", err, out)
+		}
+		list = append(list, ms(time.Since(start)))
+	}
+	return list
+}
+
+// BenchmarkCrowd refreshes a program with ten thousand goroutines: the pause, and the memory that each refresh takes.
+func BenchmarkCrowd(b *testing.B) {
+	ctx := b.Context()
+	dir := drive.CopyProgram(b, "small")
+	w := drive.NewWorkspace(b, dir)
+	s := smallSites(b, ctx, dir)
+	original, err := os.ReadFile(s[0].file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := run(b, ctx, w, strconv.Itoa(crowd))
+	var pauses []float64
+	var before, after int
+	for i := range warmUp + crowdEdits {
+		if i == warmUp {
+			before = resident(b, ctx, p)
+		}
+		a, _ := refresh(b, ctx, w, s[0].file, s[i%len(s)].edit(original, i), i+1)
+		pauses = append(pauses, a.Phases.Pause)
+	}
+	after = resident(b, ctx, p)
+
+	p99 := drive.Quantile(pauses, 0.99)
+	each := float64(after-before) / crowdEdits / 1024
+	b.ReportMetric(p99, "pause-p99-µs")
+	b.ReportMetric(each, "KiB/refresh")
+	table.add(
+		row{what: fmt.Sprintf("pause at %d goroutines, p99 of %d", crowd, len(pauses)), figure: fmt.Sprintf("%.0f µs", p99),
+			against: fmt.Sprintf("p50 %.0f µs, max %.0f µs", drive.Quantile(pauses, 0.5), drive.Quantile(pauses, 1))},
+		row{what: fmt.Sprintf("memory for each refresh, mean of %d", crowdEdits), figure: fmt.Sprintf("%.1f KiB", each),
+			against: fmt.Sprintf("resident %.1f MiB before", float64(before)/(1<<20)), target: "at most 64 KiB", met: each <= 64},
+	)
+}
+
+// resident is how many bytes of memory the program holds, after it gave back what it could (proc(5), smaps_rollup).
+func resident(b *testing.B, ctx context.Context, p *drive.Program) int {
+	b.Helper()
+	if said, err := p.Ask(ctx, "free"); err != nil || said != "freed" {
+		b.Fatalf("program says %q, %v", said, err)
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.PID))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		if rest, ok := strings.CutPrefix(line, "Rss:"); ok {
+			kib, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(rest), " kB"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			return kib * 1024
+		}
+	}
+	b.Fatalf("smaps_rollup of %d has no Rss", p.PID)
+	return 0
+}
+
+// BenchmarkSpeed compares functions that were swapped in with the same functions in a fresh build.
+func BenchmarkSpeed(b *testing.B) {
+	ctx := b.Context()
+	dir := drive.CopyProgram(b, "speed")
+	w := drive.NewWorkspace(b, dir)
+	swapped := run(b, ctx, w)
+	file := filepath.Join(dir, "work", "work.go")
+	text, err := os.ReadFile(filepath.Join(dir, "real", "work.go"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	refresh(b, ctx, w, file, text, 1)
+	exe := filepath.Join(b.TempDir(), "speed")
+	goBuild(b, ctx, dir, exe)
+	fresh, err := w.Direct(exe)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := fresh.Line(ctx); err != nil {
+		b.Fatal(err)
+	}
+	for _, what := range []string{"hash", "sort", "parse"} {
+		// The least of several runs, taken in turns, is what the code can do when nothing disturbs it.
+		var took [2][]float64
+		var sums [2]string
+		for range speedRuns {
+			for i, p := range []*drive.Program{swapped, fresh} {
+				said, err := p.Ask(ctx, what)
+				if err != nil {
+					b.Fatal(err)
+				}
+				ns, sum, _ := strings.Cut(said, " ")
+				n, err := strconv.ParseFloat(ns, 64)
+				if err != nil {
+					b.Fatalf("%s: %q: %v", what, said, err)
+				}
+				took[i] = append(took[i], n/1e6)
+				sums[i] = sum
+			}
+		}
+		if sums[0] != sums[1] {
+			b.Fatalf("%s: swapped gives %s, fresh %s", what, sums[0], sums[1])
+		}
+		s, f := drive.Quantile(took[0], 0), drive.Quantile(took[1], 0)
+		b.ReportMetric(s/f, what+"-swapped/fresh")
+		table.add(row{what: "speed of a swapped function: " + what, figure: fmt.Sprintf("%.2f ms", s),
+			against: fmt.Sprintf("fresh build %.2f ms", f), ratio: fmt.Sprintf("%.3f×", s/f), target: "within 5%", met: s/f <= 1.05})
+	}
+}
+
+// stubs is the package whose own benchmarks compare the compiler on stubs with the compiler on whole packages.
+const stubs = "github.com/limeade-go/limeade/reload/internal/stub"
+
+// BenchmarkStub runs the stub package's own benchmarks and shows what they print.
+func BenchmarkStub(b *testing.B) {
+	out, err := drive.Go(b.Context(), "", nil, "test", "-run", "^$", "-bench", ".", "-benchtime", "1x", "-timeout", "1h", stubs)
+	if err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	table.note("", "compiler on stubs, "+stubs+":")
+	for _, line := range strings.Split(out, "\n") {
+		if strings.HasPrefix(line, "Benchmark") {
+			table.note("  " + line)
+		}
+	}
+}
+
+// hugo is a program of about 100,000 lines that many people run as a server.
+const hugo = "github.com/gohugoio/hugo@v0.165.0"
+
+// BenchmarkHugo edits functions all over Hugo while hugo server runs.
+func BenchmarkHugo(b *testing.B) {
+	ctx := b.Context()
+	dir := hugoSource(b, ctx)
+	w := drive.NewWorkspace(b, dir, "CGO_ENABLED=0")
+	exe := filepath.Join(b.TempDir(), "hugo")
+	goBuild(b, ctx, dir, exe, "CGO_ENABLED=0")
+	syms, err := symbols(exe)
+	if err != nil {
+		b.Fatal(err)
+	}
+	list, err := ownPackages(ctx, dir, []string{"CGO_ENABLED=0"}, syms)
+	if err != nil {
+		b.Fatal(err)
+	}
+	port := freePort(b)
+	url := fmt.Sprintf("http://127.0.0.1:%d/", port)
+	p, err := w.Start(ctx, nil, "server", "--source", newSite(b), "--bind", "127.0.0.1", "--port", strconv.Itoa(port),
+		"--baseURL", url, "--renderToMemory", "--disableLiveReload", "--watch=false")
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := p.Stdout.Until(ctx, "Web Server is available"); err != nil {
+		b.Fatalf("hugo server: %v\n%s%s", err, p.Stdout, p.Stderr)
+	}
+	page := fetch(b, ctx, url)
+
+	generation := 0
+	for _, class := range []struct {
+		name string
+		fits func(lines int) bool
+	}{
+		{fmt.Sprintf("small packages (%d to %d lines)", smallest, small), func(n int) bool { return n >= smallest && n <= small }},
+		{fmt.Sprintf("large packages (from %d lines)", large), func(n int) bool { return n >= large }},
+	} {
+		var of []*pkg
+		for _, p := range list {
+			if class.fits(p.lines) {
+				of = append(of, p)
+			}
+		}
+		sites := spread(of, hugoEdits/2)
+		if len(sites) != hugoEdits/2 {
+			b.Fatalf("%s: %d places to edit, want %d", class.name, len(sites), hugoEdits/2)
+		}
+		var live, build []float64
+		for _, s := range sites {
+			// Each edit comes on top of those before, as in a day's work: one function at a time has changed since the
+			// last refresh and since the last build.
+			text, err := os.ReadFile(s.file)
+			if err != nil {
+				b.Fatal(err)
+			}
+			at := s
+			at.offset = s.moved()
+			if at.offset < 0 {
+				b.Fatalf("%s: %s not found again", s.file, s.fn)
+			}
+			generation++
+			_, took := refresh(b, ctx, w, s.file, at.edit(text, generation), generation)
+			live = append(live, ms(took))
+			build = append(build, ms(goBuild(b, ctx, dir, exe, "CGO_ENABLED=0")))
+			if again := fetch(b, ctx, url); again != page {
+				b.Fatalf("%s: after the edit of %s hugo serves another page", s.file, s.fn)
+			}
+		}
+		for _, q := range []struct {
+			name string
+			q    float64
+		}{{"p50", 0.5}, {"p90", 0.9}} {
+			l, g := drive.Quantile(live, q.q), drive.Quantile(build, q.q)
+			b.ReportMetric(g/l, q.name+"-go-build/live-"+strings.Fields(class.name)[0])
+			table.add(row{what: fmt.Sprintf("hugo, %s: save to live, %s of %d", class.name, q.name, len(live)),
+				figure: fmt.Sprintf("%.0f ms", l), against: fmt.Sprintf("go build %.0f ms", g), ratio: times(l, g)})
+		}
+	}
+}
+
+// moved is the site's offset now that its file was edited, -1 when it is gone.
+func (s site) moved() int {
+	p := &pkg{ImportPath: s.pkg, Dir: filepath.Dir(s.file), GoFiles: []string{filepath.Base(s.file)}}
+	if err := p.survey(nil); err != nil {
+		return -1
+	}
+	for _, other := range p.sites {
+		if other.fn == s.fn {
+			return other.offset
+		}
+	}
+	return -1
+}
+
+// hugoSource is a copy of Hugo's source that may be edited.
+func hugoSource(b *testing.B, ctx context.Context) string {
+	b.Helper()
+	out, err := drive.Go(ctx, "", []string{"GOWORK=off"}, "mod", "download", "-json", hugo)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var m struct{ Dir string }
+	if err := json.Unmarshal([]byte(out), &m); err != nil {
+		b.Fatal(err)
+	}
+	dir := filepath.Join(b.TempDir(), "hugo")
+	if err := os.CopyFS(dir, os.DirFS(m.Dir)); err != nil {
+		b.Fatal(err)
+	}
+	return dir
+}
+
+// newSite is a folder with a site of a few pages.
+func newSite(b *testing.B) string {
+	b.Helper()
+	dir := b.TempDir()
+	files := map[string]string{
+		"hugo.toml":                "title = 'Limeade'\ndisableKinds = ['taxonomy', 'term', 'rss', 'sitemap']\n",
+		"layouts/home.html":        "<h1>{{ .Site.Title }}</h1>{{ range .Site.RegularPages }}<p><a href='{{ .RelPermalink }}'>{{ .Title }}</a></p>{{ end }}",
+		"layouts/page.html":        "<h1>{{ .Title }}</h1>{{ .Content }}",
+		"layouts/section.html":     "<h1>{{ .Title }}</h1>{{ range .Pages }}<p>{{ .Title }}</p>{{ end }}",
+		"content/posts/first.md":   "---\ntitle: First\n---\n\nA page with *some* `markup`.\n",
+		"content/posts/second.md":  "---\ntitle: Second\n---\n\n- one\n- two\n",
+		"content/posts/_index.md":  "---\ntitle: Posts\n---\n",
+		"content/about/contact.md": "---\ntitle: Contact\n---\n\n> quoted\n",
+	}
+	for name, text := range files {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// freePort is a port of the loopback interface that was free a moment ago.
+func freePort(b *testing.B) int {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// fetch gets a page of the site.
+func fetch(b *testing.B, ctx context.Context, url string) string {
+	b.Helper()
+	req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK || !strings.Contains(string(text), "Limeade") {
+		b.Fatalf("%s: %s\n%s", url, resp.Status, text)
+	}
+	return string(text)
+}

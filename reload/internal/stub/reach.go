@@ -1,0 +1,273 @@
+package stub
+
+import (
+	"fmt"
+	"go/ast"
+	"go/types"
+)
+
+// A builder finds what the wanted declarations reach. Everything in it only grows.
+type builder struct {
+	in         Input
+	files      []*file
+	decls      map[types.Object]*decl
+	methods    map[*types.TypeName][]*decl
+	linknames  map[string][]string // local name → directives
+	importPath map[*types.PkgName]*ast.ImportSpec
+	imports    map[*types.PkgName]bool // used
+	universe   bool                    // the package or one of its files redeclares a predeclared type
+
+	queue     []job // bodies to walk, in the order of their distance from Keep
+	types     map[*types.TypeName]*typeState
+	typeList  []*typeState // types, in the order of discovery
+	shaping   bool
+	touched   map[*types.Var]bool
+	fieldOf   map[*types.Var]field
+	described map[*types.Named]bool
+	nih       map[types.Type]bool
+
+	seen       map[types.Type]bool
+	equal      map[types.Type]bool
+	interfaces []*types.Interface // that the bodies use, each with its methods
+	hasIface   map[*types.Interface]bool
+	values     []types.Type // types that the bodies have values of and that may have methods
+	hasValue   map[types.Type]bool
+	paired     [2]int // how many of values and interfaces have been matched
+	anonymous  []*types.Struct
+	names      map[types.Type]map[string]bool
+	localTypes bool // a kept body declares types
+	work       int  // counts what was found
+
+	needs map[string]map[string]bool // import path → names, for the paths of ImportFirst
+}
+
+// A job is a body to walk and its distance from the recompile set in calls.
+type job struct {
+	decl  *decl
+	level int
+}
+
+func newBuilder(in Input) *builder {
+	b := &builder{
+		in:         in,
+		decls:      make(map[types.Object]*decl),
+		methods:    make(map[*types.TypeName][]*decl),
+		linknames:  make(map[string][]string),
+		importPath: make(map[*types.PkgName]*ast.ImportSpec),
+		imports:    make(map[*types.PkgName]bool),
+		types:      make(map[*types.TypeName]*typeState),
+		touched:    make(map[*types.Var]bool),
+		fieldOf:    make(map[*types.Var]field),
+		described:  make(map[*types.Named]bool),
+		nih:        make(map[types.Type]bool),
+		seen:       make(map[types.Type]bool),
+		equal:      make(map[types.Type]bool),
+		hasIface:   make(map[*types.Interface]bool),
+		hasValue:   make(map[types.Type]bool),
+		names:      make(map[types.Type]map[string]bool),
+		needs:      make(map[string]map[string]bool),
+	}
+	for _, path := range in.ImportFirst {
+		b.needs[path] = make(map[string]bool)
+	}
+	b.index()
+	b.shaping = len(in.Export) == 0 && !b.universe
+	return b
+}
+
+// want marks what the input asks for.
+func (b *builder) want() error {
+	for _, fn := range b.in.Keep {
+		d := b.decls[fn.Origin()]
+		if d == nil || d.fn() == nil || d.fn().Body == nil {
+			return fmt.Errorf("%s: no function body to compile", fn.FullName())
+		}
+		b.use(d)
+		b.useBody(d, 0)
+	}
+	for _, w := range b.in.Wrappers {
+		if err := b.wantWrapper(w); err != nil {
+			return err
+		}
+	}
+	for _, v := range b.in.Init {
+		d := b.decls[v]
+		if d == nil {
+			return fmt.Errorf("%s: no such variable to initialise", v.Name())
+		}
+		b.use(d)
+		b.useInitialiser(d)
+	}
+	for _, obj := range b.in.Export {
+		if fn, ok := obj.(*types.Func); ok {
+			obj = fn.Origin()
+		}
+		d := b.decls[obj]
+		if d == nil {
+			return fmt.Errorf("%s: no such declaration to export", obj.Name())
+		}
+		b.use(d)
+		b.callee(d, 0)
+	}
+	return nil
+}
+
+// wantWrapper keeps what makes the compiler emit a wrapper: it does so for every method of every
+// type that the package declares (internal/noder/reader.go, MakeWrappers, Go 1.26).
+func (b *builder) wantWrapper(w Wrapper) error {
+	d := b.decls[w.Type]
+	named, ok := w.Type.Type().(*types.Named)
+	if d == nil || !ok || named.TypeParams().Len() > 0 {
+		return fmt.Errorf("%s.%s: no wrapper can be made for this type", w.Type.Name(), w.Method.Name())
+	}
+	obj, path, _ := types.LookupFieldOrMethod(types.NewPointer(named), true, w.Method.Pkg(), w.Method.Name())
+	if fn, ok := obj.(*types.Func); !ok || fn.Origin() != w.Method.Origin() {
+		return fmt.Errorf("%s.%s: the type has no such method", w.Type.Name(), w.Method.Name())
+	}
+	b.use(d)
+	b.touchPath(named, path[:len(path)-1])
+	b.useMethod(w.Method, 0)
+	return nil
+}
+
+// use puts a declaration into the stub and walks its type. It stays to be decided whether a function
+// keeps its body.
+func (b *builder) use(d *decl) {
+	if d.used {
+		return
+	}
+	d.used = true
+	b.work++
+	switch node := d.node.(type) {
+	case *ast.FuncDecl:
+		if node.Recv != nil {
+			b.walk(d.file, node.Recv, 0)
+		}
+		b.walk(d.file, node.Type, 0)
+		if isGeneric(d.obj.(*types.Func)) {
+			b.useBody(d, 1)
+		}
+	case *ast.TypeSpec:
+		b.useType(d, node)
+	case *ast.ValueSpec:
+		b.useValue(d, node)
+	}
+}
+
+func (b *builder) useValue(d *decl, spec *ast.ValueSpec) {
+	if _, ok := d.obj.(*types.Const); ok {
+		if b.spellable(d.obj.Type()) {
+			b.see(d.obj.Type())
+			return
+		}
+		d.body = true
+		_, values := constSource(d)
+		b.walk(d.file, values, 0)
+		return
+	}
+	switch {
+	case spec.Type != nil:
+		b.walk(d.file, spec.Type, 0)
+	case b.spellable(d.obj.Type()):
+		b.see(d.obj.Type())
+	default:
+		b.useInitialiser(d)
+	}
+}
+
+// useInitialiser keeps a variable declaration as it is, with all the names in it.
+func (b *builder) useInitialiser(d *decl) {
+	if d.body {
+		return
+	}
+	spec := d.node.(*ast.ValueSpec)
+	for _, name := range spec.Names {
+		if other := b.decls[b.in.Info.Defs[name]]; other != nil {
+			other.used, other.body = true, true
+		}
+	}
+	if spec.Type != nil {
+		b.walk(d.file, spec.Type, 0)
+	}
+	for _, v := range spec.Values {
+		b.walk(d.file, v, 0)
+	}
+}
+
+// useBody has a function's body compiled along.
+func (b *builder) useBody(d *decl, level int) {
+	if d.body || d.fn().Body == nil {
+		return
+	}
+	d.body = true
+	b.work++
+	b.queue = append(b.queue, job{d, level})
+}
+
+// reach walks bodies until nothing is new.
+func (b *builder) reach() {
+	for before := -1; before != b.work; {
+		before = b.work
+		for i := 0; i < len(b.queue); i++ {
+			b.walk(b.queue[i].decl.file, b.queue[i].decl.fn().Body, b.queue[i].level)
+		}
+		b.queue = b.queue[:0]
+		b.matchInterfaces()
+		b.matchStructs()
+	}
+}
+
+// object notes the mention of an object in a body or type that is walked.
+func (b *builder) object(obj types.Object, level int) {
+	switch o := obj.(type) {
+	case *types.Var:
+		if o.IsField() {
+			b.touch(o)
+			return
+		}
+	case *types.Func:
+		if o.Signature().Recv() != nil {
+			b.useMethod(o, level)
+			return
+		}
+		obj = o.Origin()
+	}
+	if obj.Pkg() != b.in.Pkg {
+		b.need(obj, obj.Name())
+		return
+	}
+	if d := b.decls[obj]; d != nil {
+		b.use(d)
+		b.callee(d, level)
+	}
+}
+
+// useMethod notes the use of a method, which may be one of an interface or of another package.
+func (b *builder) useMethod(fn *types.Func, level int) {
+	fn = fn.Origin()
+	if recv := receiver(fn); recv != nil && recv.Pkg() != b.in.Pkg {
+		b.need(recv, recv.Name())
+		b.need(recv, recv.Name()+"."+fn.Name())
+		return
+	}
+	if d := b.decls[fn]; d != nil {
+		b.use(d)
+		b.callee(d, level)
+	}
+}
+
+// need notes that a package which is itself a stub must have a name.
+func (b *builder) need(obj types.Object, name string) {
+	if obj.Pkg() == nil {
+		return
+	}
+	if names := b.needs[obj.Pkg().Path()]; names != nil && obj.Parent() == obj.Pkg().Scope() {
+		names[name] = true
+	}
+}
+
+// isGeneric reports whether a function or method has type parameters.
+func isGeneric(fn *types.Func) bool {
+	sig := fn.Signature()
+	return sig.TypeParams().Len() > 0 || sig.RecvTypeParams().Len() > 0
+}

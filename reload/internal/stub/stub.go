@@ -1,0 +1,114 @@
+// Package stub writes, from a type-checked package, a smaller source of the same package in which
+// the wanted functions compile as they do in the whole. It knows Go source, go/types and the rules
+// by which cmd/compile names and lays things out; it must never know a process, an object file or
+// how the compiler is run.
+//
+// # What stays
+//
+// A declaration stays if a kept body reaches it, and no more of it than the body needs:
+//
+//   - a function of the recompile set stays whole, copied as text;
+//   - a function that they call or mention becomes a declaration without a body, which compiles to
+//     a call of the function that the process has; its body stays only where the compiler would
+//     inline it or learn from it what its parameters do (see inline.go);
+//   - a generic function or method keeps its body, for it is compiled where it is used;
+//   - a variable keeps its type and loses its initialiser, a constant becomes its value;
+//   - a method stays if it is called, or if an interface that the bodies use asks for it;
+//   - a struct keeps the fields that the bodies name; the others become stand-ins of the same size,
+//     alignment, pointer words and registers (see shape.go).
+//
+// # What is exact
+//
+// Every declaration stands behind a //line directive, so that line tables, tracebacks and
+// runtime.Caller say what they say in a build of the user's files; -trimpath applies as it does
+// there. Types local to functions are counted package-wide by the compiler, so blank functions make
+// up for the dropped ones. Source order is kept, because inlining of mutually recursive functions
+// follows it.
+package stub
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+)
+
+// Input is a type-checked package and what is wanted of it.
+type Input struct {
+	Fset  *token.FileSet
+	Files []*ast.File                  // all Go files, parsed with comments, in the order of the compile command
+	Src   func(filename string) []byte // the text that the files were parsed from, by the name that Fset knows
+	Pkg   *types.Package
+	Info  *types.Info // with Types, Defs, Uses, Selections, Instances and Implicits
+
+	Keep     []*types.Func // the recompile set: functions and methods that are compiled for real; not init functions
+	Wrappers []Wrapper     // compiler-made methods that are compiled again
+	Init     []*types.Var  // package variables that keep their initialiser: those that the process does not have yet
+
+	// Export lists package-level objects and methods that other stubs need from this stub's archive
+	// (their [Stub.Needs]). If it is not empty, no type is shaped: an importer also inlines bodies
+	// of third packages, which may use any field or method.
+	Export []types.Object
+
+	// ImportFirst lists import paths whose archives are themselves stubs. The first of the returned
+	// files imports them: of several definitions of one object in the export data that it reads,
+	// cmd/compile keeps the first (internal/noder/unified.go, readPackage, Go 1.26).
+	ImportFirst []string
+
+	// HostHasType reports whether a type descriptor, by link name such as "type:example.com/p.T" or
+	// "type:[4]example.com/p.T", can be had elsewhere than from this stub: from the process or
+	// from the objects that it was built from. A type that it lacks stays whole, with all methods.
+	// Nil means that it has every type.
+	HostHasType func(linkName string) bool
+}
+
+// A Wrapper is a method that the compiler makes: (*T).M for a method M of T, or T.M and (*T).M for a
+// method promoted from an embedded field. Method may be of another package.
+type Wrapper struct {
+	Type   *types.TypeName
+	Method *types.Func
+}
+
+// A Stub is the source to compile, without -complete, and what may be used of the object.
+type Stub struct {
+	Files   []File   // in the order for the compile command
+	Imports []string // import paths as written in the files, sorted: all that the import configuration must have
+
+	// Shaped has the link names, such as "example.com/p.T", of the types whose descriptors, equality
+	// functions and method wrappers are not those of the real type: fields are stand-ins or methods
+	// are missing.
+	Shaped map[string]bool
+
+	// Bodies lists the functions outside Keep whose bodies are compiled along. The compiler may have
+	// inlined them, whether or not it does so in a build of the whole package.
+	Bodies []*types.Func
+
+	// Needs has, for each path of ImportFirst, the sorted names that this stub uses of it: "F", "T",
+	// "T.Method". The stub of that package must export them.
+	Needs map[string][]string
+
+	// Reinit lists variables that had to keep their initialiser although they are not in Init,
+	// because their type has no spelling here. If it is not empty, the object's init function must
+	// not be run.
+	Reinit []*types.Var
+}
+
+// A File is one source file of a stub. Its name is that of the source file that it was made of,
+// without directory.
+type File struct {
+	Name    string
+	Content []byte
+}
+
+// Build returns the stub. The same input gives the same stub, byte for byte. It fails if something
+// wanted has no declaration in the files, or no body to compile.
+func Build(in Input) (*Stub, error) {
+	b := newBuilder(in)
+	if err := b.want(); err != nil {
+		return nil, err
+	}
+	b.reach()
+	if err := b.checkLayouts(); err != nil {
+		return nil, err
+	}
+	return b.emit(), nil
+}

@@ -1,0 +1,192 @@
+package reload
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/gob"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/limeade-go/limeade/reload/internal/link"
+	"github.com/limeade-go/limeade/reload/internal/wire"
+	"github.com/limeade-go/limeade/reload/patch"
+)
+
+// A Process is a running program with an agent in it.
+type Process struct {
+	patch.HelloReply
+	client *wire.Client
+}
+
+// Processes lists the running programs of this user that have an agent. One that does not answer has
+// its error in errs, by process ID.
+func Processes(ctx context.Context) (list []*Process, errs map[int]error, err error) {
+	pids, err := wire.List()
+	if err != nil {
+		return nil, nil, err
+	}
+	errs = map[int]error{}
+	for _, pid := range pids {
+		p, err := Attach(ctx, pid)
+		if err != nil {
+			errs[pid] = err
+			continue
+		}
+		list = append(list, p)
+	}
+	slices.SortFunc(list, func(a, b *Process) int { return cmp.Compare(a.PID, b.PID) })
+	return list, errs, nil
+}
+
+// Attach connects to the agent of a process.
+func Attach(ctx context.Context, pid int) (*Process, error) {
+	c, err := wire.Dial(ctx, pid)
+	if err != nil {
+		return nil, err
+	}
+	hello, err := c.Hello(ctx)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return &Process{HelloReply: hello, client: c}, nil
+}
+
+// Close ends the connection; the process goes on.
+func (p *Process) Close() { p.client.Close() }
+
+// Stale counts the goroutines that are inside of code which was replaced.
+func (p *Process) Stale(ctx context.Context) ([]patch.StaleFunc, error) { return p.client.Stale(ctx) }
+
+// A Generation is what a process runs, and what the linker knows of it.
+type Generation struct {
+	Digest     string // "" at generation 0
+	Manifest   []byte // as the front end gave it; nil at generation 0
+	Recompiled []string
+
+	undo    string // digest of what a rollback leads back to
+	state   *link.State
+	assumed assumptions
+	depth   int // refreshes that can be rolled back
+}
+
+// A record is how a generation is kept in the store, by its digest.
+type record struct {
+	BuildID    string
+	Parent     string // digest of the generation before; "": generation 0
+	Undo       string // digest of what a rollback leads back to
+	Manifest   []byte
+	Recompiled []string // that the parent has not
+	Delta      *link.Delta
+	Depth      int
+	Assumed    assumptions // that the parent has not, or has otherwise
+}
+
+func (p *Program) recordPath(digest string) string {
+	return filepath.Join(p.Store().Dir(), "generations", digest)
+}
+
+// Generation returns what a process of the program runs. The error wraps ErrUnknownBuild when the
+// record is missing.
+func (p *Program) Generation(proc *Process) (*Generation, error) {
+	return p.load(proc, proc.Source)
+}
+
+func (p *Program) load(proc *Process, digest string) (*Generation, error) {
+	if digest == "" {
+		return &Generation{state: link.NewState(proc.Bias, proc.ArenaLo, proc.ArenaHi), assumed: assumptions{}}, nil
+	}
+	if g := p.generations.get(digest); g != nil {
+		return g, nil
+	}
+	data, err := os.ReadFile(p.recordPath(digest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: the record of what process %d runs was removed from %s: restart it", ErrUnknownBuild, proc.PID, p.Store().Dir())
+	} else if err != nil {
+		return nil, err
+	}
+	var r record
+	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&r); err != nil || r.BuildID != p.BuildID || digestOf(data) != digest {
+		return nil, fmt.Errorf("%w: the record of what process %d runs is damaged: restart it", ErrUnknownBuild, proc.PID)
+	}
+	parent, err := p.load(proc, r.Parent)
+	if err != nil {
+		return nil, err
+	}
+	g := &Generation{
+		Digest: digest, Manifest: r.Manifest, undo: r.Undo,
+		Recompiled: append(slices.Clip(parent.Recompiled), r.Recompiled...),
+		state:      parent.state.With(r.Delta),
+		assumed:    maps.Clone(parent.assumed),
+		depth:      r.Depth,
+	}
+	maps.Copy(g.assumed, r.Assumed)
+	p.generations.put(g)
+	return g, nil
+}
+
+// save writes the record of a generation that follows another, and returns its digest.
+func (p *Program) save(parent, g *Generation) (string, error) {
+	r := record{
+		BuildID: p.BuildID, Parent: parent.Digest, Undo: g.undo, Manifest: g.Manifest,
+		Recompiled: g.Recompiled[len(parent.Recompiled):],
+		Delta:      g.state.Since(parent.state),
+		Depth:      g.depth,
+		Assumed:    assumptions{},
+	}
+	for decl, tags := range g.assumed {
+		if old, ok := parent.assumed[decl]; !ok || !slices.Equal(old, tags) {
+			r.Assumed[decl] = tags
+		}
+	}
+	var buf bytes.Buffer
+	if err := gob.NewEncoder(&buf).Encode(r); err != nil {
+		return "", err
+	}
+	digest := digestOf(buf.Bytes())
+	return digest, p.Store().WriteFile(p.recordPath(digest), buf.Bytes())
+}
+
+func digestOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// generationCache keeps the generations that were used last.
+type generationCache struct {
+	mu   sync.Mutex
+	list []*Generation
+}
+
+// maxGenerations is enough for a few processes of one build, each with a generation to roll back to.
+const maxGenerations = 8
+
+func (c *generationCache) get(digest string) *Generation {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, g := range c.list {
+		if g.Digest == digest {
+			c.list = append(append(c.list[:i:i], c.list[i+1:]...), g)
+			return g
+		}
+	}
+	return nil
+}
+
+func (c *generationCache) put(g *Generation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list = append(c.list, g)
+	if len(c.list) > maxGenerations {
+		c.list = slices.Clone(c.list[1:])
+	}
+}

@@ -1,0 +1,168 @@
+package reload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"github.com/limeade-go/limeade/reload/internal/build"
+	"github.com/limeade-go/limeade/reload/internal/image"
+	"github.com/limeade-go/limeade/reload/internal/layout"
+	"github.com/limeade-go/limeade/reload/internal/link"
+	"github.com/limeade-go/limeade/reload/internal/object"
+)
+
+// A Program is a build and what was learned of it. It is safe for concurrent use.
+type Program struct {
+	*Build
+
+	hostOnce sync.Once
+	host     *link.Host
+	hostErr  error
+
+	facts       factCache
+	generations generationCache
+}
+
+// Open returns the program with a Go build ID. The error wraps ErrUnknownBuild when the store does not
+// have it.
+func Open(buildID string) (*Program, error) {
+	store, err := build.OpenStore("")
+	if err != nil {
+		return nil, err
+	}
+	b, err := build.Load(store, buildID)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w: %w", ErrUnknownBuild, err)
+		}
+		return nil, err
+	}
+	return &Program{Build: b}, nil
+}
+
+// Warm learns in the background what a refresh will need.
+func (p *Program) Warm() {
+	go func() { _, _ = p.Host() }()
+}
+
+// Host returns the linker's view of the build. It is made once: from the store if an earlier process
+// left it there, else from the binary and its objects.
+func (p *Program) Host() (*link.Host, error) {
+	p.hostOnce.Do(func() { p.host, p.hostErr = p.openHost() })
+	return p.host, p.hostErr
+}
+
+func (p *Program) openHost() (*link.Host, error) {
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		return nil, fmt.Errorf("code can be replaced in linux/amd64 programs only, and this is %s/%s: restart the program instead", runtime.GOOS, runtime.GOARCH)
+	}
+	lay, err := layout.Load(p.GOROOT, p.cacheDir())
+	if err != nil {
+		return nil, err
+	}
+	im, err := image.Open(p.Binary, func(string) (image.Offsets, error) { return offsets(lay), nil })
+	if err != nil {
+		return nil, err
+	}
+	tables, err := object.LoadTables(p.GOROOT)
+	if err != nil {
+		return nil, err
+	}
+	lib := object.NewLibrary(tables)
+	for _, pkg := range p.sorted() {
+		path := pkg.Path
+		if path == p.Package {
+			path = "main"
+		}
+		if _, err := lib.Add(path, p.ArchivePath(pkg)); err != nil {
+			return nil, err
+		}
+	}
+	h := &link.Host{Image: im, Library: lib, Layout: lay}
+	dir := p.Store().BuildDir(p.BuildID)
+	if h.Index, err = loadIndex(filepath.Join(dir, "index"), im, lib); err != nil {
+		if h.Index, err = image.BuildIndex(im, lib); err != nil {
+			return nil, err
+		}
+		if err := p.Store().WriteFile(filepath.Join(dir, "index"), h.Index.Encode()); err != nil {
+			return nil, err
+		}
+	}
+	h.Uses = link.HostUses(h)
+	return h, nil
+}
+
+func loadIndex(file string, im *image.Image, lib *object.Library) (*image.Index, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return image.DecodeIndex(data, im, lib)
+}
+
+func (p *Program) cacheDir() string { return filepath.Join(p.Store().Dir(), "toolchains") }
+
+// sorted returns the packages in the order of their paths, the main package first.
+func (p *Program) sorted() []*BuildPackage {
+	list := make([]*BuildPackage, 0, len(p.Packages))
+	list = append(list, p.Main())
+	for _, path := range sortedKeys(p.Packages) {
+		if path != p.Package {
+			list = append(list, p.Packages[path])
+		}
+	}
+	return list
+}
+
+// offsets gives the image reader the layouts that it asks for.
+func offsets(l *layout.Layout) image.Offsets {
+	o := image.Offsets{}
+	for _, name := range []string{"moduledata", "pcHeader", "_func", "inlinedCall", "itab", "abi.InterfaceType"} {
+		s, ok := l.Struct(name)
+		if !ok {
+			s, ok = l.Struct("abi.ITab")
+		}
+		if ok {
+			fields := map[string]int64{}
+			for f, v := range s.Fields {
+				fields[f] = v.Offset
+			}
+			o[name] = fields
+		}
+	}
+	return o
+}
+
+// A BuildOptions says what to build: see the go command for the flags.
+type BuildOptions struct {
+	Dir    string   // where the go command runs; "": the current directory
+	Target []string // a main package, or its Go files
+	Flags  []string // of go build
+	Output string   // "": only in the store
+}
+
+// NewBuild builds a program with the agent in it. tool is the path of a program that calls
+// [Toolexec] when its first argument is "toolexec".
+func NewBuild(ctx context.Context, tool string, o BuildOptions) (*Program, error) {
+	store, err := build.OpenStore("")
+	if err != nil {
+		return nil, err
+	}
+	b, err := build.Build(ctx, build.Options{
+		Dir: o.Dir, Target: o.Target, Flags: o.Flags, Output: o.Output,
+		Store: store, Agent: agentSource, Toolexec: []string{tool, "toolexec"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Program{Build: b}, nil
+}
+
+// Toolexec stands between go build and its tools: see [NewBuild]. It returns an exit code.
+func Toolexec(args []string) int { return build.Toolexec(args) }

@@ -1,0 +1,283 @@
+package reload
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/limeade-go/limeade/reload/internal/build"
+	"github.com/limeade-go/limeade/reload/internal/link"
+	"github.com/limeade-go/limeade/reload/internal/stub"
+)
+
+// A Prepared refresh is a patch that fits one process at one generation.
+type Prepared struct {
+	program *Program
+	process *Process
+	from    *Generation
+	to      *Generation
+	result  *link.Result
+	outcome Outcome
+}
+
+// maxRounds bounds how often one refresh is compiled again because linking or escape analysis showed
+// that more is needed. Each round adds functions or types, so a higher bound only means a larger one.
+const maxRounds = 8
+
+// Prepare compiles and links what a process needs in order to run a request. It changes nothing in
+// the process. It fails with a *CompileError, a *RefusedError, or an error about the build's records.
+func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, req *Request) (*Prepared, error) {
+	host, err := p.Host()
+	if err != nil {
+		return nil, err
+	}
+	out := &Prepared{program: p, process: proc, from: from}
+	whole := map[string]bool{}
+	fresh := map[string]bool{} // declarations that leak more than their callers rely on
+	for range maxRounds {
+		start := time.Now()
+		c, err := p.compile(ctx, host, req, whole)
+		out.outcome.Compile += time.Since(start)
+		if err != nil {
+			return nil, err
+		}
+		leaks, err := p.leaks(ctx, from, c, req)
+		if err != nil {
+			c.close()
+			return nil, err
+		}
+		if more := without(leaks, fresh); len(more) > 0 {
+			c.close()
+			for _, decl := range more {
+				fresh[decl] = true
+			}
+			if req, err = req.Extend(more, true); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		start = time.Now()
+		out.result, err = link.Link(&link.Request{
+			Host: host, State: from.state, Stubs: c.stubs, Funcs: c.decls, Fresh: fresh,
+			Moves: req.Moves, Pairs: req.Pairs, Stale: req.Stale,
+		})
+		out.outcome.Link += time.Since(start)
+		c.close()
+		var needWhole *link.NeedWhole
+		var needBody *link.NeedBody
+		var refusal *link.Refusal
+		switch {
+		case err == nil:
+			return out, out.record(req, c)
+		case errors.As(err, &needWhole):
+			for _, t := range needWhole.Types {
+				whole[t] = true
+			}
+		case errors.As(err, &needBody):
+			if req, err = req.Extend(needBody.Decls, false); err != nil {
+				return nil, err
+			}
+		case errors.As(err, &refusal):
+			return nil, &RefusedError{Symbol: refusal.Symbol, Reason: refusal.Reason}
+		default:
+			return nil, err
+		}
+	}
+	return nil, &RefusedError{Symbol: req.Packages[0].Path, Reason: "needs more and more code recompiled"}
+}
+
+func without(list []string, set map[string]bool) []string {
+	var rest []string
+	for _, s := range list {
+		if !set[s] {
+			rest = append(rest, s)
+		}
+	}
+	return rest
+}
+
+// record writes down what the process will run.
+func (pr *Prepared) record(req *Request, c *compiled) error {
+	pr.to = &Generation{
+		Manifest:   req.Manifest,
+		Recompiled: append(slices.Clip(pr.from.Recompiled), without(c.decls, setOf(pr.from.Recompiled))...),
+		undo:       pr.from.Digest,
+		depth:      pr.from.depth + 1,
+		state:      pr.result.State,
+		assumed:    maps.Clone(pr.from.assumed),
+	}
+	pr.to.assumed.tighten(c)
+	digest, err := pr.program.save(pr.from, pr.to)
+	if err != nil {
+		return err
+	}
+	pr.to.Digest = digest
+	pr.result.Patch.Source = digest
+	pr.outcome.Replaced = pr.result.Stats.Replaced
+	pr.outcome.Bytes = pr.result.Stats.Bytes
+	return nil
+}
+
+func setOf(list []string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, s := range list {
+		set[s] = true
+	}
+	return set
+}
+
+// Commit makes the patch live. When it fails, the process is as it was.
+func (pr *Prepared) Commit(ctx context.Context) (Outcome, error) {
+	start := time.Now()
+	reply, err := pr.process.client.Apply(ctx, pr.result.Patch)
+	if err != nil {
+		_ = os.Remove(pr.program.recordPath(pr.to.Digest)) // nothing refers to it
+		return Outcome{}, err
+	}
+	pr.program.generations.put(pr.to)
+	o := pr.outcome
+	o.Generation = reply.Generation
+	o.Inject = time.Since(start)
+	o.Pause = reply.Pause
+	return o, nil
+}
+
+// ErrNothingToUndo says that a process is at the code that it started with.
+var ErrNothingToUndo = errors.New("nothing to roll back: the program runs what it started with")
+
+// Rollback undoes the last refresh of a process that is not undone yet.
+func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation) (*Generation, Outcome, error) {
+	if from.depth == 0 {
+		return nil, Outcome{}, ErrNothingToUndo
+	}
+	start := time.Now()
+	before, err := p.load(proc, from.undo)
+	if err != nil {
+		return nil, Outcome{}, err
+	}
+	to := &Generation{
+		Manifest: before.Manifest, Recompiled: from.Recompiled,
+		undo: before.undo, depth: before.depth,
+		state: before.state.Undone(from.state), assumed: before.assumed,
+	}
+	if to.Digest, err = p.save(from, to); err != nil {
+		return nil, Outcome{}, err
+	}
+	reply, err := proc.client.Rollback(ctx, proc.Generation, to.Digest)
+	if err != nil {
+		_ = os.Remove(p.recordPath(to.Digest))
+		return nil, Outcome{}, err
+	}
+	p.generations.put(to)
+	return to, Outcome{Generation: reply.Generation, Inject: time.Since(start), Pause: reply.Pause}, nil
+}
+
+// compiled is the outcome of compiling a request's stubs.
+type compiled struct {
+	stubs   []link.Stub
+	decls   []string // the recompile set, by link name
+	params  []paramTags
+	cleanup []func()
+}
+
+func (c *compiled) close() {
+	for _, f := range c.cleanup {
+		f()
+	}
+	c.cleanup = nil
+}
+
+// compile makes the stubs of a request, importers first since they say what they need of what they
+// import, and compiles them, imported ones first.
+func (p *Program) compile(ctx context.Context, host *link.Host, req *Request, whole map[string]bool) (*compiled, error) {
+	hasType := func(name string) bool {
+		if whole[name] {
+			return false
+		}
+		if _, ok := host.Index.Addr(name, 0); ok {
+			return true
+		}
+		return !host.Library.Lookup(name, 0).IsZero()
+	}
+	stubs := make([]*stub.Stub, len(req.Packages))
+	needs := map[string]map[string]bool{}
+	for i := len(req.Packages) - 1; i >= 0; i-- {
+		pkg := &req.Packages[i]
+		export, err := pkg.objects(needs[pkg.Path])
+		if err != nil {
+			return nil, err
+		}
+		stubs[i], err = stub.Build(stub.Input{
+			Fset: pkg.Fset, Files: pkg.Files, Src: pkg.Src, Pkg: pkg.Pkg, Info: pkg.Info,
+			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Export: export,
+			ImportFirst: importedOf(pkg, req.Packages[:i]), HostHasType: hasType,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", pkg.Path, err)
+		}
+		for path, names := range stubs[i].Needs {
+			if needs[path] == nil {
+				needs[path] = map[string]bool{}
+			}
+			for _, n := range names {
+				needs[path][n] = true
+			}
+		}
+	}
+	c := &compiled{}
+	deps := map[string]string{}
+	for i := range req.Packages {
+		pkg := &req.Packages[i]
+		files := make([]build.Source, len(stubs[i].Files))
+		for j, f := range stubs[i].Files {
+			files[j] = build.Source{Name: f.Name, Content: f.Content}
+		}
+		res, err := build.Compile(ctx, build.Request{
+			Baseline: p.Build, Package: p.Packages[pkg.Path], Files: files, Deps: deps,
+			Flags: []string{"-m=1", "-dwarf=false"},
+		})
+		if err != nil {
+			c.close()
+			return nil, err
+		}
+		c.cleanup = append(c.cleanup, res.Close)
+		deps[pkg.Path] = res.Archive
+		c.stubs = append(c.stubs, link.Stub{Package: linkPath(p, pkg.Path), Archive: res.Archive, Shaped: stubs[i].Shaped})
+		for _, fn := range pkg.Keep {
+			c.decls = append(c.decls, LinkName(fn))
+		}
+		for _, w := range pkg.Wrappers {
+			c.decls = append(c.decls, wrapperNames(w)...)
+		}
+		c.params = append(c.params, p.paramTags(pkg, stubs[i], res.Diagnostics)...)
+	}
+	slices.Sort(c.decls)
+	c.decls = slices.Compact(c.decls)
+	return c, nil
+}
+
+// importedOf lists the packages of a request that a package imports, directly or not.
+func importedOf(pkg *Package, earlier []Package) []string {
+	var list []string
+	for _, e := range earlier {
+		for _, imp := range pkg.Pkg.Imports() {
+			if imp.Path() == e.Path {
+				list = append(list, e.Path)
+			}
+		}
+	}
+	slices.SortFunc(list, cmp.Compare)
+	return list
+}
+
+func linkPath(p *Program, path string) string {
+	if path == p.Package {
+		return "main"
+	}
+	return path
+}

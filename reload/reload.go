@@ -1,0 +1,94 @@
+// Package reload makes a running process run changed source. It knows builds, objects, processes and
+// agents; it must never know where the source came from, what an edit is called, or any front end.
+//
+// A [Program] is a build, a [Process] a running instance of it, a [Generation] what a process runs.
+// [Program.Prepare] makes a patch from type-checked source, [Prepared.Commit] makes it live. DESIGN.md
+// beside this file says how.
+package reload
+
+import (
+	"errors"
+	"go/ast"
+	"go/token"
+	"go/types"
+	"time"
+
+	"github.com/limeade-go/limeade/reload/internal/build"
+	"github.com/limeade-go/limeade/reload/internal/link"
+	"github.com/limeade-go/limeade/reload/internal/stub"
+)
+
+// Types of the parts that are part of this package's own surface.
+type (
+	// A Build is the record of how a program was built, and from what.
+	Build = build.Baseline
+	// A BuildPackage is one package of a build.
+	BuildPackage = build.Package
+	// A CompileError holds everything that the compiler had against the source.
+	CompileError = build.CompileError
+	// A SourceError is one of its errors.
+	SourceError = build.SourceError
+	// A LineMove says that lines of a file stand elsewhere in the new source.
+	LineMove = link.LineMove
+	// A ClosurePair says that two function literals are the same one.
+	ClosurePair = link.ClosurePair
+	// A Wrapper is a method that the compiler makes of another.
+	Wrapper = stub.Wrapper
+)
+
+// A Request says what a process should run.
+type Request struct {
+	// Packages are those with functions to compile, in import order.
+	Packages []Package
+	Moves    []LineMove
+	Pairs    []ClosurePair
+
+	// Stale reports whether a declaration, by link name, is not what the build compiled: its source, or
+	// that of code inlined into it, changed in this or an earlier refresh.
+	Stale func(decl string) bool
+
+	// Callers extends a request by the functions that call the given declarations, and by the given
+	// ones themselves where they are not in it yet.
+	Extend func(decls []string, callers bool) (*Request, error)
+
+	// Manifest is what the front end wants to know later of the source that the process will run.
+	// Recompiled lists the declarations that were ever in a recompile set of the process.
+	Manifest   []byte
+	Recompiled []string
+}
+
+// A Package is one type-checked package of a request.
+type Package struct {
+	Path  string
+	Fset  *token.FileSet
+	Files []*ast.File
+	Src   func(filename string) []byte
+	Pkg   *types.Package
+	Info  *types.Info
+
+	Keep     []*types.Func // functions to compile
+	Wrappers []Wrapper
+}
+
+// An Outcome is what a refresh did.
+type Outcome struct {
+	Generation uint32
+	Replaced   int // functions with new code
+	Compile    time.Duration
+	Link       time.Duration
+	Inject     time.Duration // from sending the patch to the agent's answer
+	Pause      time.Duration // the world stood still
+	Bytes      int           // that the patch takes in the process
+}
+
+// A RefusedError is an edit that only a restart can bring into the process.
+type RefusedError struct {
+	Symbol string // link name
+	Reason string
+}
+
+func (e *RefusedError) Error() string { return e.Symbol + ": " + e.Reason }
+
+// ErrUnknownBuild is wrapped by errors about a process whose build, or the record of what it runs, is
+// not in the store.
+var ErrUnknownBuild = errors.New("unknown build")

@@ -1,0 +1,109 @@
+package session
+
+import "time"
+
+// An Edit is one difference between what a process runs and what the files say, as every front end
+// shows it. Lines and columns count from 1; File is relative to the module's root.
+type Edit struct {
+	Decl    string `json:"decl"`
+	Kind    string `json:"kind"`
+	Verdict string `json:"verdict"` // hot, caveat or restart
+	Code    string `json:"code"`
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
+}
+
+// A Stale is old code that goroutines are still inside of.
+type Stale struct {
+	Func       string `json:"func"`
+	Goroutines int    `json:"goroutines"`
+}
+
+// Phases are the parts of a refresh, in milliseconds; the pause is the time that the world stood still,
+// in microseconds.
+type Phases struct {
+	Detect  float64 `json:"detect_ms"`
+	Check   float64 `json:"check_ms"`
+	Compile float64 `json:"compile_ms"`
+	Link    float64 `json:"link_ms"`
+	Inject  float64 `json:"inject_ms"`
+	Pause   float64 `json:"pause_us"`
+	Total   float64 `json:"total_ms"`
+}
+
+// An Answer is what check, refresh and rollback say of one process.
+type Answer struct {
+	Generation uint32   `json:"generation"`
+	Applied    bool     `json:"applied"`
+	PID        int      `json:"pid"`
+	Edits      []Edit   `json:"edits"`
+	Stale      []Stale  `json:"stale"`
+	Phases     Phases   `json:"phases"`
+	Error      *Failure `json:"error"`
+
+	// Others are the answers of further processes, where a refresh reached more than one.
+	Others []*Answer `json:"others,omitempty"`
+}
+
+// A Failure says why a request did not do what it was for.
+type Failure struct {
+	Kind    FailureKind   `json:"kind"`
+	Message string        `json:"message"`
+	Source  []SourceError `json:"source,omitempty"` // of FailureSource
+}
+
+func (f *Failure) Error() string { return f.Message }
+
+// A SourceError is an error of the compiler. File is relative to the module's root.
+type SourceError struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
+}
+
+// A FailureKind decides a command's exit code.
+type FailureKind string
+
+const (
+	FailureRefused FailureKind = "refused" // a restart is required
+	FailureSource  FailureKind = "source"  // the source does not compile
+	FailureProcess FailureKind = "process" // no process, or its agent failed; it is as before
+	FailureUsage   FailureKind = "usage"
+)
+
+// ExitCode is the exit code of check and refresh for a failure; 0 for none.
+func (f *Failure) ExitCode() int {
+	switch {
+	case f == nil:
+		return 0
+	case f.Kind == FailureRefused:
+		return 1
+	case f.Kind == FailureSource:
+		return 2
+	case f.Kind == FailureUsage:
+		return 64
+	}
+	return 3
+}
+
+// Status is what status says.
+type Status struct {
+	Processes []Process `json:"processes"`
+}
+
+// A Process is one running program of a workspace.
+type Process struct {
+	PID        int       `json:"pid"`
+	Package    string    `json:"package"`
+	Dir        string    `json:"dir"`
+	BuildID    string    `json:"build_id"`
+	Go         string    `json:"go"`
+	Generation uint32    `json:"generation"`
+	LiveSince  time.Time `json:"live_since"`
+	Pending    []Edit    `json:"pending"`
+	Stale      []Stale   `json:"stale"`
+	Error      *Failure  `json:"error,omitempty"` // why pending edits are not known
+}

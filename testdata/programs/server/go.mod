@@ -1,0 +1,3 @@
+module limeade.test/server
+
+go 1.25

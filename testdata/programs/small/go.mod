@@ -1,0 +1,3 @@
+module limeade.test/small
+
+go 1.25

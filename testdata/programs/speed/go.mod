@@ -1,0 +1,3 @@
+module limeade.test/speed
+
+go 1.25

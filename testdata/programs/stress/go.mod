@@ -1,0 +1,3 @@
+module limeade.test/stress
+
+go 1.25
