@@ -144,7 +144,7 @@ func (p *Program) save(parent, g *Generation) (string, error) {
 		Assumed:    assumptions{},
 	}
 	for decl, tags := range g.assumed {
-		if old, ok := parent.assumed[decl]; !ok || !slices.Equal(old, tags) {
+		if old, ok := parent.assumed[decl]; !ok || !slices.EqualFunc(old, tags, slices.Equal[[]string]) {
 			r.Assumed[decl] = tags
 		}
 	}
@@ -190,3 +190,9 @@ func (c *generationCache) put(g *Generation) {
 		c.list = slices.Clone(c.list[1:])
 	}
 }
+
+// SocketDir is the directory of the agents' sockets, which this user alone can open.
+func SocketDir() (string, error) { return wire.Dir() }
+
+// PIDs lists the processes of this user that have an agent's socket.
+func PIDs() ([]int, error) { return wire.List() }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 
 	"github.com/limeade-go/limeade/reload/internal/build"
@@ -25,7 +26,10 @@ type Program struct {
 	host     *link.Host
 	hostErr  error
 
-	facts       factCache
+	compilerOnce sync.Once
+	comp         *build.Compiler
+	compErr      error
+
 	generations generationCache
 }
 
@@ -46,9 +50,63 @@ func Open(buildID string) (*Program, error) {
 	return &Program{Build: b}, nil
 }
 
+// Close removes temporary files.
+func (p *Program) Close() error {
+	if c, err := p.compiler(); err == nil {
+		return c.Close()
+	}
+	return nil
+}
+
+func (p *Program) compiler() (*build.Compiler, error) {
+	p.compilerOnce.Do(func() { p.comp, p.compErr = build.NewCompiler(p.Build) })
+	return p.comp, p.compErr
+}
+
 // Warm learns in the background what a refresh will need.
 func (p *Program) Warm() {
 	go func() { _, _ = p.Host() }()
+}
+
+// Facts returns what the compiler says of a Local package as it was built. The first call may compile it
+// whole; later ones, also of later processes, find the outcome.
+func (p *Program) Facts(ctx context.Context, path string) (*build.Facts, error) {
+	p.factsMu.Lock()
+	find := p.facts[path]
+	if find == nil {
+		if p.facts == nil {
+			p.facts = map[string]func() (*build.Facts, error){}
+		}
+		ctx := context.WithoutCancel(ctx)
+		find = sync.OnceValues(func() (*build.Facts, error) {
+			c, err := p.compiler()
+			if err != nil {
+				return nil, err
+			}
+			return c.Facts(ctx, path)
+		})
+		p.facts[path] = find
+	}
+	p.factsMu.Unlock()
+	return find()
+}
+
+// objectPath is a package's path in object files: that of the main package is main.
+func (p *Program) objectPath(path string) string {
+	if path == p.Package {
+		return "main"
+	}
+	return path
+}
+
+// packageOf returns the Local package that a declaration belongs to, by its link name.
+func (p *Program) packageOf(decl string) *BuildPackage {
+	for _, pkg := range p.Locals() {
+		if rest, ok := strings.CutPrefix(decl, object.PathToPrefix(p.objectPath(pkg.Path))+"."); ok && !strings.Contains(rest, "/") {
+			return pkg
+		}
+	}
+	return nil
 }
 
 // Host returns the linker's view of the build. It is made once: from the store if an earlier process
@@ -76,11 +134,7 @@ func (p *Program) openHost() (*link.Host, error) {
 	}
 	lib := object.NewLibrary(tables)
 	for _, pkg := range p.sorted() {
-		path := pkg.Path
-		if path == p.Package {
-			path = "main"
-		}
-		if _, err := lib.Add(path, p.ArchivePath(pkg)); err != nil {
+		if _, err := lib.Add(p.objectPath(pkg.Path), p.ArchivePath(pkg)); err != nil {
 			return nil, err
 		}
 	}
@@ -103,7 +157,7 @@ func loadIndex(file string, im *image.Image, lib *object.Library) (*image.Index,
 	if err != nil {
 		return nil, err
 	}
-	return image.DecodeIndex(data, im, lib)
+	return image.Decode(data, im, lib)
 }
 
 func (p *Program) cacheDir() string { return filepath.Join(p.Store().Dir(), "toolchains") }
@@ -166,3 +220,6 @@ func NewBuild(ctx context.Context, tool string, o BuildOptions) (*Program, error
 
 // Toolexec stands between go build and its tools: see [NewBuild]. It returns an exit code.
 func Toolexec(args []string) int { return build.Toolexec(args) }
+
+// SplitBuildArgs splits "[build flags] TARGET… [-- ARGS]" as the go command would.
+func SplitBuildArgs(args []string) (flags, target, rest []string) { return build.SplitArgs(args) }

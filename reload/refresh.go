@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/types"
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/limeade-go/limeade/reload/internal/build"
@@ -46,13 +48,16 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		if err != nil {
 			return nil, err
 		}
-		leaks, err := p.leaks(ctx, from, c, req)
+		leaks, generic, err := p.leaks(ctx, from, c)
 		if err != nil {
-			c.close()
+			c.remove()
 			return nil, err
 		}
+		for _, decl := range generic {
+			fresh[decl] = true // all callers of generic code are in the recompile set
+		}
 		if more := without(leaks, fresh); len(more) > 0 {
-			c.close()
+			c.remove()
 			for _, decl := range more {
 				fresh[decl] = true
 			}
@@ -67,13 +72,13 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 			Moves: req.Moves, Pairs: req.Pairs, Stale: req.Stale,
 		})
 		out.outcome.Link += time.Since(start)
-		c.close()
+		c.remove()
 		var needWhole *link.NeedWhole
 		var needBody *link.NeedBody
 		var refusal *link.Refusal
 		switch {
 		case err == nil:
-			return out, out.record(req, c)
+			return out, out.record(ctx, req, c, fresh)
 		case errors.As(err, &needWhole):
 			for _, t := range needWhole.Types {
 				whole[t] = true
@@ -102,7 +107,7 @@ func without(list []string, set map[string]bool) []string {
 }
 
 // record writes down what the process will run.
-func (pr *Prepared) record(req *Request, c *compiled) error {
+func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, fresh map[string]bool) error {
 	pr.to = &Generation{
 		Manifest:   req.Manifest,
 		Recompiled: append(slices.Clip(pr.from.Recompiled), without(c.decls, setOf(pr.from.Recompiled))...),
@@ -111,7 +116,10 @@ func (pr *Prepared) record(req *Request, c *compiled) error {
 		state:      pr.result.State,
 		assumed:    maps.Clone(pr.from.assumed),
 	}
-	pr.to.assumed.tighten(c)
+	pr.to.assumed.tighten(c, fresh, func(decl string) ([][]string, bool) {
+		tags, ok, err := pr.program.built(ctx, decl)
+		return tags, ok && err == nil
+	})
 	digest, err := pr.program.save(pr.from, pr.to)
 	if err != nil {
 		return err
@@ -180,23 +188,26 @@ func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation)
 // compiled is the outcome of compiling a request's stubs.
 type compiled struct {
 	stubs   []link.Stub
-	decls   []string // the recompile set, by link name
-	params  []paramTags
-	cleanup []func()
+	decls   []string                    // the recompile set, by link name
+	facts   map[string]*build.FuncFacts // of every function with a body in a stub
+	results []*build.Result
 }
 
-func (c *compiled) close() {
-	for _, f := range c.cleanup {
-		f()
+func (c *compiled) remove() {
+	for _, r := range c.results {
+		_ = r.Remove() // it lies in a temporary directory that is removed in the end
 	}
-	c.cleanup = nil
 }
 
 // compile makes the stubs of a request, importers first since they say what they need of what they
 // import, and compiles them, imported ones first.
-func (p *Program) compile(ctx context.Context, host *link.Host, req *Request, whole map[string]bool) (*compiled, error) {
+func (p *Program) compile(ctx context.Context, host *link.Host, req *Request, whole map[string]bool) (_ *compiled, err error) {
+	compiler, err := p.compiler()
+	if err != nil {
+		return nil, err
+	}
 	hasType := func(name string) bool {
-		if whole[name] {
+		if whole[strings.TrimPrefix(name, "type:")] {
 			return false
 		}
 		if _, ok := host.Index.Addr(name, 0); ok {
@@ -229,37 +240,68 @@ func (p *Program) compile(ctx context.Context, host *link.Host, req *Request, wh
 			}
 		}
 	}
-	c := &compiled{}
+	c := &compiled{facts: map[string]*build.FuncFacts{}}
+	defer func() {
+		if err != nil {
+			c.remove()
+		}
+	}()
 	deps := map[string]string{}
 	for i := range req.Packages {
 		pkg := &req.Packages[i]
-		files := make([]build.Source, len(stubs[i].Files))
-		for j, f := range stubs[i].Files {
-			files[j] = build.Source{Name: f.Name, Content: f.Content}
+		files := map[string][]byte{}
+		for _, f := range stubs[i].Files {
+			files[f.Name] = f.Content
 		}
-		res, err := build.Compile(ctx, build.Request{
-			Baseline: p.Build, Package: p.Packages[pkg.Path], Files: files, Deps: deps,
-			Flags: []string{"-m=1", "-dwarf=false"},
+		res, err := compiler.Compile(ctx, build.Request{
+			Package: pkg.Path, Files: files, Deps: deps, Stub: true,
+			Flags: build.FactFlags,
 		})
 		if err != nil {
-			c.close()
 			return nil, err
 		}
-		c.cleanup = append(c.cleanup, res.Close)
+		c.results = append(c.results, res)
 		deps[pkg.Path] = res.Archive
-		c.stubs = append(c.stubs, link.Stub{Package: linkPath(p, pkg.Path), Archive: res.Archive, Shaped: stubs[i].Shaped})
+		c.stubs = append(c.stubs, link.Stub{Package: p.objectPath(pkg.Path), Archive: res.Archive, Shaped: stubs[i].Shaped})
 		for _, fn := range pkg.Keep {
 			c.decls = append(c.decls, LinkName(fn))
 		}
 		for _, w := range pkg.Wrappers {
 			c.decls = append(c.decls, wrapperNames(w)...)
 		}
-		c.params = append(c.params, p.paramTags(pkg, stubs[i], res.Diagnostics)...)
+		facts, err := build.ParseFacts(p.Packages[pkg.Path], files, res.Diagnostics)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(c.facts, facts.Funcs)
 	}
 	slices.Sort(c.decls)
 	c.decls = slices.Compact(c.decls)
 	return c, nil
 }
+
+// objects looks up what other stubs need of a package: "F", "T", "T.Method".
+func (pkg *Package) objects(names map[string]bool) ([]types.Object, error) {
+	var list []types.Object
+	for _, name := range sortedKeys(names) {
+		name, method, isMethod := strings.Cut(name, ".")
+		obj := pkg.Pkg.Scope().Lookup(name)
+		if obj == nil {
+			return nil, fmt.Errorf("%s has no declaration %s, which other changed packages use", pkg.Path, name)
+		}
+		if isMethod {
+			m, _, _ := types.LookupFieldOrMethod(types.NewPointer(obj.Type()), true, pkg.Pkg, method)
+			if m == nil {
+				return nil, fmt.Errorf("%s.%s has no method %s, which other changed packages use", pkg.Path, name, method)
+			}
+			obj = m
+		}
+		list = append(list, obj)
+	}
+	return list, nil
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // importedOf lists the packages of a request that a package imports, directly or not.
 func importedOf(pkg *Package, earlier []Package) []string {
@@ -273,11 +315,4 @@ func importedOf(pkg *Package, earlier []Package) []string {
 	}
 	slices.SortFunc(list, cmp.Compare)
 	return list
-}
-
-func linkPath(p *Program, path string) string {
-	if path == p.Package {
-		return "main"
-	}
-	return path
 }

@@ -430,3 +430,13 @@ func (c *cutter) imp(g *ast.GenDecl, spec *ast.ImportSpec) {
 		}
 	}
 }
+
+// PointerReceiver reports whether d is a method whose receiver is written as a pointer.
+func (d *Decl) PointerReceiver() bool {
+	fn := d.Func()
+	if fn == nil {
+		return false
+	}
+	_, pointer := receiver(fn.Recv)
+	return pointer
+}

@@ -354,3 +354,6 @@ func (s Source) imports() []ImportChange {
 	}
 	return list
 }
+
+// Decls returns all declarations of the package in order, with those that repeat numbered.
+func (s Source) Decls() []*Decl { return numbered(s.Files) }

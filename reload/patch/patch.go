@@ -96,8 +96,8 @@ type Patch struct {
 	Runtime Runtime
 }
 
-// A Write replaces the bytes Expect at Addr by New, which has the same length. It may cross pages; it must lie in one
-// mapping of the process, or in this patch's own segments.
+// A Write replaces the bytes Expect at Addr by New, which has the same length. It may cross pages; it must lie in the
+// image or in an earlier patch, and must not overlap another write of its list.
 type Write struct {
 	Addr        uint64
 	Expect, New []byte

@@ -128,8 +128,8 @@ type HelloReply struct {
 // ApplyReply says what an Apply or a Rollback did. All times are in nanoseconds.
 type ApplyReply struct {
 	Generation uint32
-	// Pause is how long the world stood still, all stops of this refresh together; Stopping how long it took to stop
-	// it, while some goroutines still ran.
+	// Pause is how long the world stood still in the longest stop of this refresh, from when the last goroutine had
+	// stopped to when they were started; Stopping how long it took to stop them, while some still ran.
 	Pause, Stopping uint64
 	// The phases: Verify decodes and checks, Map maps and fills memory, Register gives the module to the runtime and
 	// fills itabs, Init runs Calls, Swap is from the first attempt to stop the world to the end, retries included.

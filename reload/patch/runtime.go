@@ -54,6 +54,11 @@ type Runtime struct {
 	ModETypesOffset, ModBadOffset     uint64
 	ModGCDataMaskOffset               uint64
 	ModGCBSSMaskOffset, ModNextOffset uint64
+	ModPctabOffset                    uint64
+
+	// Offset in _func.
+
+	FuncPcspOffset uint64
 
 	// Offsets in g. Sched ones are those of g.sched plus those in gobuf; stack ones are those of g.stack plus those in
 	// stack.
@@ -78,7 +83,7 @@ func (r *Runtime) fields() []*uint64 {
 		&r.Gidle, &r.Grunning, &r.Gsyscall, &r.Gdead, &r.Gscan, &r.GdeadExtra,
 		&r.ModTextOffset, &r.ModETextOffset, &r.ModMinPCOffset, &r.ModMaxPCOffset,
 		&r.ModFtabOffset, &r.ModTypesOffset, &r.ModETypesOffset, &r.ModBadOffset,
-		&r.ModGCDataMaskOffset, &r.ModGCBSSMaskOffset, &r.ModNextOffset,
+		&r.ModGCDataMaskOffset, &r.ModGCBSSMaskOffset, &r.ModNextOffset, &r.ModPctabOffset, &r.FuncPcspOffset,
 		&r.GStackLoOffset, &r.GStackHiOffset, &r.GSchedSPOffset, &r.GSchedPCOffset, &r.GSchedBPOffset,
 		&r.GSyscallSPOffset, &r.GSyscallPCOffset, &r.GSyscallBPOffset,
 		&r.GAtomicStatusOffset, &r.GGoidOffset, &r.GAsyncSafePointOffset,

@@ -107,3 +107,21 @@ type Process struct {
 	Stale      []Stale   `json:"stale"`
 	Error      *Failure  `json:"error,omitempty"` // why pending edits are not known
 }
+
+// ExitCode is the exit code of a command with this answer: the worst of those of its processes.
+func (a *Answer) ExitCode() int { return a.Error.ExitCode() }
+
+// Failed is the answer when nothing could even be asked.
+func Failed(pid int, err error) *Answer {
+	a := newAnswer(pid)
+	a.Error = failureOf(err)
+	return a
+}
+
+// Status is the reply to a status query.
+func (r *Reply) Status() *Status {
+	if r.Processes == nil {
+		return &Status{Processes: []Process{}}
+	}
+	return &Status{Processes: r.Processes}
+}

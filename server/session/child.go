@@ -63,12 +63,13 @@ func (c *Child) forward() {
 	}
 }
 
-// Wait waits for the program to end. When a signal ended it, run ends by the same signal; otherwise
-// the exit code is the result.
-func (c *Child) Wait() (int, error) {
+// Wait waits for the program to end and calls cleanup. When a signal ended the program, this process
+// ends by the same signal; otherwise the exit code is the result.
+func (c *Child) Wait(cleanup func()) (int, error) {
 	err := c.cmd.Wait()
 	signal.Stop(c.signals)
 	close(c.signals)
+	cleanup()
 	if c.tty {
 		c.takeTerminal()
 	}

@@ -82,6 +82,7 @@ type joined struct {
 	env   []string // GOWORK
 	file  string   // the file that is added to package main, "" when the program imports the agent by itself
 	text  []byte   // its contents
+	kept  []string // directories of the store that flags and env lead to
 }
 
 // An injection is the state of joining: files laid over the user's tree.
@@ -92,9 +93,15 @@ type injection struct {
 	files   int
 }
 
+// Where the overlay lies in a build's temporary directory; Toolexec reads it.
+const (
+	overlayDir  = "overlay"
+	overlayFile = "overlay.json"
+)
+
 // join decides how the agent gets into the program and writes the overlay.
 func join(ctx context.Context, p *probe, pkgs []*listed, main *listed, module Module, a agentSources, temp string) (*joined, error) {
-	in := &injection{store: p.store, temp: filepath.Join(temp, "overlay"), overlay: maps.Clone(p.overlay)}
+	in := &injection{store: p.store, temp: filepath.Join(temp, overlayDir), overlay: maps.Clone(p.overlay)}
 	if err := os.Mkdir(in.temp, 0o700); err != nil {
 		return nil, p.store.explain(err)
 	}
@@ -106,8 +113,7 @@ func join(ctx context.Context, p *probe, pkgs []*listed, main *listed, module Mo
 
 // inject lays the agent's packages over a directory of the main module that
 // does not exist, and adds a file that imports them to package main. The
-// directory's name begins with an underscore so that no pattern ("./...",
-// -coverpkg=./...) matches it.
+// directory's name begins with an underscore so that "./..." does not match it.
 func (in *injection) inject(main *listed, module Module, a agentSources) (*joined, error) {
 	dir := in.unused(module.Dir, "_limeade", "")
 	root := module.Path + "/" + filepath.Base(dir)
@@ -153,7 +159,10 @@ func (in *injection) unused(dir, name, ext string) string {
 // lay makes the overlay show contents at a path.
 func (in *injection) lay(virtual string, contents []byte) error {
 	in.files++
-	real := filepath.Join(in.temp, fmt.Sprintf("%03d_%s", in.files, filepath.Base(virtual)))
+	real := filepath.Join(in.temp, strconv.Itoa(in.files), filepath.Base(virtual))
+	if err := os.Mkdir(filepath.Dir(real), 0o700); err != nil {
+		return in.store.explain(err)
+	}
 	if err := os.WriteFile(real, contents, 0o600); err != nil {
 		return in.store.explain(err)
 	}
@@ -166,11 +175,11 @@ func (in *injection) finish(j *joined) (*joined, error) {
 	if len(in.overlay) == 0 {
 		return j, nil
 	}
-	text, err := json.Marshal(map[string]any{"Replace": in.overlay})
+	text, err := json.Marshal(overlayConfig{Replace: in.overlay})
 	if err != nil {
 		return nil, err
 	}
-	file := filepath.Join(in.temp, "overlay.json")
+	file := filepath.Join(in.temp, overlayFile)
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return nil, in.store.explain(err)
 	}
@@ -267,13 +276,14 @@ func (in *injection) replaceModule(ctx context.Context, p *probe, j *joined, age
 	if err != nil {
 		return err
 	}
+	j.kept = append(j.kept, dir)
 	replace := "-replace=" + agent.Module.Path + "=" + dir
 	if work := p.settings["GOWORK"]; work != "" && work != "off" {
 		file, err := in.editedCopy(ctx, p, work, "go.work", []string{"work", "edit", replace})
 		if err != nil {
 			return err
 		}
-		j.env = append(j.env, "GOWORK="+file)
+		j.kept, j.env = append(j.kept, filepath.Dir(file)), append(j.env, "GOWORK="+file)
 		return nil
 	}
 	mod := p.settings["GOMOD"]
@@ -284,7 +294,7 @@ func (in *injection) replaceModule(ctx context.Context, p *probe, j *joined, age
 	if err != nil {
 		return err
 	}
-	j.flags = append(j.flags, "-modfile="+file)
+	j.kept, j.flags = append(j.kept, filepath.Dir(file)), append(j.flags, "-modfile="+file)
 	return nil
 }
 

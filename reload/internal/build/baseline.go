@@ -29,6 +29,7 @@ type Baseline struct {
 	Agent     string   // import path of package agent in this program
 	Flags     []string // of go build, as given, and -modfile when the agent needed one; GOFLAGS is in Env
 	Env       []string // settings of the go command and the compiler in force, NAME=value
+	Kept      []string `json:",omitempty"` // directories of the store that Flags and Env lead to
 	Built     time.Time
 	Binary    string // the store's copy of the executable, absolute
 	Race      bool   // built with -race

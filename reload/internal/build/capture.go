@@ -86,7 +86,7 @@ type capture struct {
 	main   *listed
 	module Module
 	joined *joined
-	record string // of the link step
+	cover  []string // flags
 	steps  map[string]*step
 }
 
@@ -101,6 +101,9 @@ func (c *capture) attempt(ctx context.Context) (b *Baseline, changed string, err
 		return nil, "", err
 	}
 	if c.joined, err = join(ctx, c.probe, c.pkgs, c.main, c.module, c.agent, c.temp); err != nil {
+		return nil, "", err
+	}
+	if c.cover, err = c.coverFlags(ctx); err != nil {
 		return nil, "", err
 	}
 	inv := newInventory(c.probe, c.pkgs, c.main)
@@ -169,7 +172,6 @@ func (c *capture) compileError(err error) error {
 // package would be compiled from scratch.
 func (c *capture) build(ctx context.Context) (*Baseline, error) {
 	exe := filepath.Join(c.temp, "exe")
-	c.record = filepath.Join(c.temp, "link.json")
 	if err := os.Mkdir(exe, 0o700); err != nil {
 		return nil, c.store.explain(err)
 	}
@@ -190,7 +192,7 @@ func (c *capture) build(ctx context.Context) (*Baseline, error) {
 			packages, dryErr = c.packages(ctx, string(out))
 		}
 	})
-	args := append([]string{"build", "-o", exe + "/", "-toolexec=" + toolexec}, without(c.flags, nil)...)
+	args := append([]string{"build", "-o", exe + "/", toolexec}, without(c.flags, nil)...)
 	_, messages, err := command.run(ctx, append(append(args, common...), target...)...)
 	if err != nil {
 		cancel()
@@ -217,12 +219,13 @@ func (c *capture) goCommand() (command *command, flags, target []string) {
 	joinedCommand.env = append(joinedCommand.env[:len(joinedCommand.env):len(joinedCommand.env)], c.joined.env...)
 	target = append([]string{"--"}, c.options.Target...)
 	if filesNamed(c.options.Target) && c.joined.file != "" {
-		target = append(target, c.joined.file)
+		// The go command wants all files in one directory, and named alike.
+		target = append(target, filepath.Join(filepath.Dir(c.options.Target[0]), filepath.Base(c.joined.file)))
 	}
-	return &joinedCommand, append(c.joined.flags[:len(c.joined.flags):len(c.joined.flags)], c.coverFlags()...), target
+	return &joinedCommand, append(c.joined.flags[:len(c.joined.flags):len(c.joined.flags)], c.cover...), target
 }
 
-// toolexec is the value of go build's flag.
+// toolexec is the flag that puts Toolexec in front of every tool.
 func (c *capture) toolexec() (string, error) {
 	program := c.options.Toolexec
 	if program == nil {
@@ -232,30 +235,42 @@ func (c *capture) toolexec() (string, error) {
 		}
 		program = []string{self, "toolexec"}
 	}
-	return joinQuoted(append(program[:len(program):len(program)], c.store.dir, c.record))
+	value, err := joinQuoted(append(program[:len(program):len(program)], c.store.dir, c.temp))
+	return "-toolexec=" + value, err
 }
 
-// coverFlags keeps the agent's packages out of what -cover counts by default,
-// the packages of the main module.
-func (c *capture) coverFlags() []string {
-	if _, ok := lastFlag("coverpkg", c.flags, c.goflags); ok {
-		return nil
-	}
-	covered := false
+// coverFlags keeps the agent out of what -cover counts: the user's -coverpkg
+// (the packages of the main module, if there is none) is spelled out.
+func (c *capture) coverFlags(ctx context.Context) ([]string, error) {
+	patterns, given := lastFlag("coverpkg", c.flags, c.goflags)
+	covered := given
 	for _, name := range []string{"cover", "covermode"} {
 		f, ok := lastFlag(name, c.flags, c.goflags)
 		covered = covered || ok && f.on()
 	}
 	if !covered {
-		return nil
+		return nil, nil
+	}
+	match := func(p *listed) bool { return !p.DepOnly || p.Module != nil && p.Module.Main }
+	if given {
+		flags := append([]string{"-e", "-json=ImportPath"}, without(c.flags, printFlags)...)
+		pkgs, err := c.command.list(ctx, flags, append([]string{"--"}, strings.Split(patterns.value, ",")...)...)
+		if err != nil {
+			return nil, fmt.Errorf("flag -coverpkg: %w", err)
+		}
+		matched := map[string]bool{}
+		for _, p := range pkgs {
+			matched[p.ImportPath] = true
+		}
+		match = func(p *listed) bool { return matched[p.ImportPath] }
 	}
 	var paths []string
 	for _, p := range c.pkgs {
-		if !p.DepOnly || p.Module != nil && p.Module.Main {
+		if match(p) && !isAgent(p.ImportPath) {
 			paths = append(paths, p.ImportPath)
 		}
 	}
-	return []string{"-coverpkg=" + strings.Join(paths, ",")}
+	return []string{"-coverpkg=" + strings.Join(paths, ",")}, nil
 }
 
 // packages reads the compile commands, and runs what the compiler needs to
@@ -340,7 +355,7 @@ func (c *capture) compilerInputs(ctx context.Context, script *script, st *step, 
 
 // baseline puts together what the link step and the compile commands say.
 func (c *capture) baseline(exe string, packages map[string]*Package) (*Baseline, error) {
-	text, err := os.ReadFile(c.record)
+	text, err := os.ReadFile(filepath.Join(c.temp, linkFile))
 	if err != nil {
 		return nil, fmt.Errorf("the link step was not recorded: %w", err)
 	}
@@ -367,7 +382,7 @@ func (c *capture) baseline(exe string, packages map[string]*Package) (*Baseline,
 	b := &Baseline{
 		Schema: schema, GoVersion: strings.Fields(c.settings["GOVERSION"])[0], GOROOT: c.settings["GOROOT"],
 		Dir: c.command.dir, Target: c.options.Target, Package: c.main.ImportPath, Module: c.module, Agent: c.joined.path,
-		Env: append(c.settings.env(c.command.env), c.joined.env...), Built: time.Now(),
+		Env: append(c.settings.env(c.command.env), c.joined.env...), Kept: c.joined.kept, Built: time.Now(),
 		Binary: filepath.Join(exe, entries[0].Name()), Packages: packages, store: c.store,
 	}
 	b.Flags = without(c.flags, printFlags)

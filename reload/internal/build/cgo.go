@@ -64,7 +64,12 @@ func (c *capture) recordCgo(ctx context.Context, b *Baseline) error {
 		return nil
 	}
 	command, common, target := c.goCommand()
-	flags := append([]string{"-deps", "-compiled", "-json=ImportPath,CompiledGoFiles,CgoFiles,CgoPkgConfig"}, without(c.flags, printFlags)...)
+	toolexec, err := c.toolexec()
+	if err != nil {
+		return err
+	}
+	flags := []string{"-deps", "-compiled", "-json=ImportPath,CompiledGoFiles,CgoFiles,CgoPkgConfig", toolexec}
+	flags = append(flags, without(c.flags, printFlags)...)
 	list, err := command.list(ctx, append(flags, common...), target...)
 	if err != nil {
 		return err
@@ -119,7 +124,12 @@ func (c *capture) recordCgoPackage(ctx context.Context, b *Baseline, p *Package,
 			return err
 		}
 		originals[name] = text
-		p.Files[i].Cgo = made[cgoName(name)]
+		if p.Covered {
+			continue
+		}
+		if p.Files[i].Cgo, err = c.ownLines(made[cgoName(name)], f.Path); err != nil {
+			return err
+		}
 	}
 	if !p.Covered {
 		return nil
@@ -138,6 +148,28 @@ func (c *capture) recordCgoPackage(ctx context.Context, b *Baseline, p *Package,
 		}
 	}
 	return nil
+}
+
+// ownLines makes the line directives of what cgo made name the user's file.
+// With -trimpath the go command takes for the same what it once made of an equal
+// package in another directory, and that directory is in the directives.
+func (c *capture) ownLines(hash, path string) (string, error) {
+	text, err := c.store.Blob(hash)
+	if err != nil {
+		return "", err
+	}
+	const directive, start = "//line ", ":1:1\n"
+	for line := range bytes.Lines(text) {
+		other, ok := bytes.CutPrefix(line, []byte(directive))
+		if other, ok = bytes.CutSuffix(other, []byte(start)); !ok || filepath.Base(string(other)) != filepath.Base(path) {
+			continue
+		}
+		if string(other) == path {
+			return hash, nil
+		}
+		return c.store.Put(bytes.ReplaceAll(text, []byte("line "+string(other)+":"), []byte("line "+path+":")))
+	}
+	return "", fmt.Errorf("what cgo made of %s has no line directive", path)
 }
 
 // pkgConfig adds the flags of "#cgo pkg-config:" lines, which go build -n

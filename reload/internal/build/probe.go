@@ -65,7 +65,7 @@ func newProbe(ctx context.Context, o Options) (*probe, error) {
 	if err := checkFlags(p.flags, p.goflags); err != nil {
 		return nil, err
 	}
-	if mod := p.settings["GOMOD"]; mod == "" || mod == os.DevNull {
+	if mod, work := p.settings["GOMOD"], p.settings["GOWORK"]; mod == "" || mod == os.DevNull && (work == "" || work == "off") {
 		return nil, fmt.Errorf("%s is in no module; hot reload needs one: run \"go mod init example.com/app\" there (and unset GO111MODULE=off)", dir)
 	}
 	p.overlay, err = p.userOverlay()
@@ -79,6 +79,12 @@ func (p *probe) abs(path string) string {
 	return filepath.Join(p.command.dir, path)
 }
 
+// An overlayConfig is the file of go build's -overlay flag
+// (cmd/go/internal/fsys/fsys.go, Go 1.26).
+type overlayConfig struct {
+	Replace map[string]string // path → file with its contents, "" when it is deleted
+}
+
 // userOverlay reads the file of the user's own -overlay flag.
 func (p *probe) userOverlay() (map[string]string, error) {
 	over := map[string]string{}
@@ -90,7 +96,7 @@ func (p *probe) userOverlay() (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("flag -overlay: %w", err)
 	}
-	var file struct{ Replace map[string]string }
+	var file overlayConfig
 	if err := json.Unmarshal(text, &file); err != nil {
 		return nil, fmt.Errorf("flag -overlay: %s: %w", f.value, err)
 	}

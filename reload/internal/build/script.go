@@ -51,11 +51,18 @@ func parseScript(dir, output string) (*script, error) {
 			if !ok {
 				return nil, fmt.Errorf("go build -n: %q: unknown form of a file", line)
 			}
-			text, rest, ok := strings.Cut("\n"+output, "\nEOF\n")
-			if !ok {
-				return nil, fmt.Errorf("go build -n: %s: no end of the file", name)
+			var text strings.Builder
+			for ended := false; !ended; { // the end mark follows directly on a text without a last newline
+				if output == "" {
+					return nil, fmt.Errorf("go build -n: %s: no end of the file", name)
+				}
+				line, output, _ = strings.Cut(output, "\n")
+				if line, ended = strings.CutSuffix(line, "EOF"); !ended {
+					line += "\n"
+				}
+				text.WriteString(line)
 			}
-			s.files[name], output = strings.TrimPrefix(text+"\n", "\n"), rest
+			s.files[name] = text.String()
 		case strings.HasPrefix(line, "echo "):
 			text, name, ok := strings.Cut(strings.TrimSuffix(line[len("echo "):], " # internal"), " > ")
 			for { // the text may hold the separator, the name of a file in $WORK does not

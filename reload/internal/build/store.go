@@ -80,6 +80,7 @@ func (s *Store) Put(contents []byte) (string, error) {
 	hash := hashOf(contents)
 	path := s.BlobPath(hash)
 	if fi, err := os.Lstat(path); err == nil && fi.Size() == int64(len(contents)) {
+		refresh(path, fi)
 		return hash, nil
 	}
 	return hash, s.WriteFile(path, contents)
@@ -104,6 +105,7 @@ func (s *Store) PutFile(path string) (string, error) {
 	}
 	blob := s.BlobPath(hash)
 	if old, err := os.Lstat(blob); err == nil && old.Size() == fi.Size() {
+		refresh(blob, old)
 		return hash, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(blob), 0o700); err != nil {

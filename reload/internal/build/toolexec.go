@@ -4,12 +4,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
+
+// linkFile is where the record lies in a build's temporary directory.
+const linkFile = "link.json"
 
 // A linkRecord is what the link step was given: every archive of the program,
 // by import path, kept in the store.
@@ -18,23 +23,28 @@ type linkRecord struct {
 }
 
 // Toolexec is the program that go build starts in front of each tool
-// (-toolexec). Its arguments are the store's directory, the file for the
-// record, the tool and the tool's arguments. It keeps the archives of the link
-// step and becomes the tool: same process, same standard streams, same exit
+// (-toolexec). Its arguments are the store's directory, the build's temporary
+// directory, the tool and the tool's arguments. It keeps the archives of the
+// link step and becomes the tool: same process, same standard streams, same exit
 // code, so that the go command sees no difference, and takes the results of
 // ordinary builds from its cache. It returns, with an exit code, only when that
 // fails.
 func Toolexec(args []string) int {
 	if len(args) < 3 {
-		fmt.Fprintln(os.Stderr, "limeade: toolexec is for go build alone: toolexec STORE RECORD TOOL [ARG...]")
+		fmt.Fprintln(os.Stderr, "limeade: toolexec is for go build alone: toolexec STORE TEMP TOOL [ARG...]")
 		return 64
 	}
-	storeDir, record, tool := args[0], args[1], args[2:]
-	if filepath.Base(tool[0]) == "link" {
-		if err := recordLink(storeDir, record, tool[1:]); err != nil {
-			fmt.Fprintf(os.Stderr, "limeade: %v\n", err)
-			return 1
-		}
+	storeDir, temp, tool := args[0], args[1], args[2:]
+	var err error
+	switch filepath.Base(tool[0]) {
+	case "link":
+		err = recordLink(storeDir, filepath.Join(temp, linkFile), tool[1:])
+	case "cover":
+		tool, err = coverActual(filepath.Join(temp, overlayDir, overlayFile), tool)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "limeade: %v\n", err)
+		return 1
 	}
 	path, err := exec.LookPath(tool[0])
 	if err == nil {
@@ -42,6 +52,31 @@ func Toolexec(args []string) int {
 	}
 	fmt.Fprintf(os.Stderr, "limeade: toolexec: %s: %v\n", tool[0], err)
 	return 1
+}
+
+// coverActual gives cover the files that an overlay shows: unlike the compiler,
+// it is started with paths at which there is nothing
+// (cmd/go/internal/work/cover.go, Go 1.25 to 1.27). The compiler's -trimpath
+// leads back to those paths.
+func coverActual(overlay string, tool []string) ([]string, error) {
+	text, err := os.ReadFile(overlay)
+	if errors.Is(err, fs.ErrNotExist) {
+		return tool, nil
+	}
+	var config overlayConfig
+	if err == nil {
+		err = json.Unmarshal(text, &config)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("overlay: %w", err)
+	}
+	tool = slices.Clone(tool)
+	for i, arg := range tool {
+		if actual := config.Replace[arg]; actual != "" {
+			tool[i] = actual
+		}
+	}
+	return tool, nil
 }
 
 // recordLink keeps what a link command reads. A command without an import

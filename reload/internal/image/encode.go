@@ -19,7 +19,7 @@ import (
 //	index   = head name{} slot{} hash{} object{} local{} blob crc32c:u32
 //	head    = "lmdindx1" length:u64 tlsoffset:i64 buildid:str
 //	          names:u32 slots:u32 hashes:u32 objects:u32 locals:u32 blob:u32
-//	name    = name:str addr:u64 abi:u16 0:u48           sorted by name, then abi
+//	name    = name:str addr:u64 abi:u16 0:u48           sorted by name, then abi, then addr
 //	slot    = number of a name plus one:u32, or 0       open-addressed by nameHash
 //	hash    = short:u8 sum[16] 0:u56 addr:u64           sorted
 //	object  = pkg:str member:u32 defs:u32 first:u32 n:u32 size:u64
@@ -106,8 +106,11 @@ func encode(v *inversion) []byte {
 		case p.addr == 0 || p.disputed:
 		case p.sym.IsContentHashed():
 			hashes = append(hashes, p)
-			if p.sym.IsItab() {
+			switch {
+			case p.sym.IsItab():
 				itabs = append(itabs, p)
+			case p.sym.Kind() == object.Text: // closures, from Go 1.27 on
+				names = append(names, p)
 			}
 		case p.sym.IsStatic() || p.sym.Name() == "":
 			locals = append(locals, p)
@@ -153,7 +156,7 @@ func (v *inversion) registered(itabs []*place) []*place {
 
 func (e *encoder) names(list []*place) {
 	slices.SortFunc(list, func(a, b *place) int {
-		return cmp.Or(strings.Compare(a.sym.Name(), b.sym.Name()), cmp.Compare(a.sym.ABI(), b.sym.ABI()))
+		return cmp.Or(strings.Compare(a.sym.Name(), b.sym.Name()), cmp.Compare(a.sym.ABI(), b.sym.ABI()), cmp.Compare(a.addr, b.addr))
 	})
 	slots := make([]byte, slotSize<<bits.Len(uint(2*len(list))))
 	mask := uint32(len(slots)/slotSize - 1)
@@ -164,6 +167,9 @@ func (e *encoder) names(list []*place) {
 		part = append(part, ref[:]...)
 		part = le.AppendUint64(part, p.addr)
 		part = le.AppendUint64(part, uint64(abi))
+		if i > 0 && name == list[i-1].sym.Name() && abi == list[i-1].sym.ABI() {
+			continue // the slot has the first of them
+		}
 		s := nameHash(name, abi) & mask
 		for le.Uint32(slots[slotSize*s:]) != 0 {
 			s = (s + 1) & mask

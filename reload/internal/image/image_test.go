@@ -152,10 +152,14 @@ func checkBlind(t *testing.T, p program, v *inversion) {
 	}
 
 	// Everything that the linker lists has a name.
+	var unnamed []string
 	for f := range p.im.Funcs() {
-		if !addrs[f.Entry] && (p.lib.Lookup(f.Name(), object.ABIInternal).Kind() == object.Text || p.lib.Lookup(f.Name(), object.ABI0).Kind() == object.Text) {
-			t.Errorf("function %s at %#x has no name", f.Name(), f.Entry)
+		if name := f.Name(); !addrs[f.Entry] && p.funcs[name] {
+			unnamed = append(unnamed, name)
 		}
+	}
+	if len(unnamed) > 0 {
+		t.Errorf("functions without a name: %v", unnamed)
 	}
 	links, err := p.im.Typelinks()
 	if err != nil {
@@ -188,6 +192,9 @@ func checkTables(t *testing.T, p program, v *inversion) {
 		if !ok || f.Entry != pl.addr {
 			t.Errorf("%v at %#x is no function", pl.sym, pl.addr)
 			continue
+		}
+		if pl.def.IsContentHashed() {
+			continue // equal closures may stand in different files: any of them may have been linked
 		}
 		info, err := pl.def.DecodeFuncInfo()
 		if err != nil {
@@ -255,7 +262,11 @@ func checkIndex(t *testing.T, p program) {
 	named := 0
 	for e := range again.All("") {
 		named++
-		if addr, ok := again.Addr(e.Name, e.ABI); !ok || addr != e.Addr {
+		addrs := again.Addrs(e.Name, e.ABI)
+		if !slices.Contains(addrs, e.Addr) {
+			t.Fatalf("%s is at %#x in the list, %#x by name", e.Name, e.Addr, addrs)
+		}
+		if addr, ok := again.Addr(e.Name, e.ABI); ok != (len(addrs) == 1) || ok && addr != e.Addr {
 			t.Fatalf("%s is at %#x in the list, %#x by name", e.Name, e.Addr, addr)
 		}
 	}
@@ -295,7 +306,7 @@ func checkIndex(t *testing.T, p program) {
 		{"main.map.init.1", object.ABIInternal, false}, // main.never
 	} {
 		def := p.lib.Lookup(c.name, c.abi)
-		if def.IsZero() && c.present && !strings.HasPrefix(c.name, "go:itab.") {
+		if def.IsZero() && !p.funcs[c.name] && !strings.HasPrefix(c.name, "go:itab.") {
 			t.Errorf("%s is not in the library", c.name)
 		}
 		addr, ok := again.Addr(c.name, c.abi)

@@ -64,17 +64,44 @@ func (ix *Index) Len() (named, all int) {
 }
 
 // Addr returns the address of a symbol by its name and ABI (of data: ABI0). Its content
-// need not be the library's.
+// need not be the library's. Where several symbols have the name, it is false: see Addrs.
 func (ix *Index) Addr(name string, abi uint16) (uint64, bool) {
-	mask := uint32(len(ix.slots)/4 - 1)
-	for i := nameHash(name, abi) & mask; ; i = (i + 1) & mask {
-		n := le.Uint32(ix.slots[4*i:])
-		if n == 0 || uint64(n)*nameSize > uint64(len(ix.names)) {
-			return 0, false
+	i, n := ix.find(name, abi)
+	if n != 1 {
+		return 0, false
+	}
+	return ix.entry(i).Addr, true
+}
+
+// Addrs returns the addresses of all symbols of a name and ABI, in ascending order. Only
+// closures may have more than one: from Go 1.27 on they are content-hashed, and a closure
+// of an inlined function may exist in several forms.
+func (ix *Index) Addrs(name string, abi uint16) []uint64 {
+	i, n := ix.find(name, abi)
+	list := make([]uint64, n)
+	for k := range list {
+		list[k] = ix.entry(i + k).Addr
+	}
+	return list
+}
+
+// find returns the first entry of a name and ABI, and how many there are.
+func (ix *Index) find(name string, abi uint16) (first, n int) {
+	mask, entries := uint32(len(ix.slots)/slotSize-1), len(ix.names)/nameSize
+	for s := nameHash(name, abi) & mask; ; s = (s + 1) & mask {
+		i := int(le.Uint32(ix.slots[slotSize*s:])) - 1
+		if i < 0 || i >= entries {
+			return 0, 0
 		}
-		if e := ix.entry(int(n - 1)); e.Name == name && e.ABI == abi {
-			return e.Addr, true
+		if e := ix.entry(i); e.Name != name || e.ABI != abi {
+			continue
 		}
+		for first = i; i < entries; i++ {
+			if e := ix.entry(i); e.Name != name || e.ABI != abi {
+				break
+			}
+		}
+		return first, i - first
 	}
 }
 

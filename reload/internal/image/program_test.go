@@ -36,8 +36,9 @@ var variants = []variant{
 
 // program is a built testdata/prog.
 type program struct {
-	im  *Image
-	lib *object.Library
+	im    *Image
+	lib   *object.Library
+	funcs map[string]bool // names of all functions in lib
 }
 
 func goCommand(t testing.TB, toolchain string, args ...string) string {
@@ -66,7 +67,7 @@ func build(t testing.TB, toolchain string, v variant) program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := program{lib: object.NewLibrary(tables)}
+	p := program{lib: object.NewLibrary(tables), funcs: make(map[string]bool)}
 	t.Cleanup(func() {
 		if err := p.lib.Close(); err != nil {
 			t.Error(err)
@@ -84,6 +85,13 @@ func build(t testing.TB, toolchain string, v variant) program {
 		}
 		if _, err := p.lib.Add(path, archive); err != nil {
 			t.Fatal(err)
+		}
+	}
+	for _, o := range p.lib.Objects() {
+		for i := range o.NumDefs() {
+			if s := o.Sym(i); s.Kind() == object.Text {
+				p.funcs[s.Name()] = true
+			}
 		}
 	}
 	p.im, err = Open(bin, func(string) (Offsets, error) { return runtimeOffsets(t, goroot), nil })

@@ -151,9 +151,10 @@ func (v *inversion) unnamedTypes() (list []uint64) {
 			list = append(list, addr)
 		}
 	}
+	// The first word is left free (runtime/type.go, moduleTypelinks, Go 1.27).
 	const align = 8
 	md := &v.im.Module
-	for addr := md.Types; addr < md.Types+md.TypeDescLen; {
+	for addr := md.Types + align; addr < md.Types+md.TypeDescLen; {
 		size := sizes[addr]
 		if size == 0 {
 			list = append(list, addr)

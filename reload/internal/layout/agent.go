@@ -51,6 +51,9 @@ func (l *Layout) Runtime(find Finder) (patch.Runtime, error) {
 		ModGCBSSMaskOffset:  f.offset("moduledata", "gcbssmask", "bytedata"),
 		ModNextOffset:       f.offset("moduledata", "next"),
 
+		ModPctabOffset: f.offset("moduledata", "pctab"),
+		FuncPcspOffset: f.offset("_func", "pcsp"),
+
 		GStackLoOffset:        f.offset("g", "stack", "lo"),
 		GStackHiOffset:        f.offset("g", "stack", "hi"),
 		GSchedSPOffset:        f.offset("g", "sched", "sp"),

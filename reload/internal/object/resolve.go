@@ -63,7 +63,7 @@ func (l *Library) Resolve(s Sym) Sym {
 		return Sym{}
 	case s.IsContentHashed():
 		return l.canonicalHashed(s)
-	case s.IsStatic(), s.isPackageDef() && !s.isZeroed():
+	case s.IsDef() && (s.IsStatic() || s.isPackageDef() && !s.isZeroed()):
 		return s
 	case s.IsImported():
 		return l.resolveImported(s)
@@ -77,8 +77,8 @@ func (l *Library) Resolve(s Sym) Sym {
 }
 
 // resolveImported finds another package's symbol by its number. An object of the
-// library below is bound to the packages there. One of an overlay may have been
-// compiled against either: the names that objects record decide.
+// library below is bound to the packages there. One of an overlay may have been compiled
+// against either: the names that objects record decide, and the overlay comes first.
 func (l *Library) resolveImported(s Sym) Sym {
 	prefix := s.ImportedFrom()
 	if s.Obj.lib.base == nil {
@@ -89,13 +89,13 @@ func (l *Library) resolveImported(s Sym) Sym {
 		if d := lib.numbered(prefix, s.Index); !d.IsZero() && (name == "" || d.Name() == name) {
 			return d
 		}
-	}
-	if name == "" {
-		return Sym{}
-	}
-	for _, abi := range [...]uint16{ABIInternal, ABI0} {
-		if d := l.Lookup(name, abi); !d.IsZero() {
-			return d
+		if name == "" {
+			continue
+		}
+		for _, abi := range [...]uint16{ABIInternal, ABI0} {
+			if d := lib.choose(name, abi); !d.IsZero() {
+				return d
+			}
 		}
 	}
 	return Sym{}

@@ -211,41 +211,18 @@ func pcfile(s object.Sym) string {
 	return out.String()
 }
 
-var tagLine = regexp.MustCompile(`(?m)^(.*):(\d+):(\d+): (leaking param.*|\S+ does not escape)$`)
-
-func parseTags(out []byte) map[string]map[int]string {
-	m := make(map[string]map[int]string)
-	for _, x := range tagLine.FindAllSubmatch(out, -1) {
-		f := string(x[1])
-		if m[f] == nil {
-			m[f] = make(map[int]string)
+// worse compares flows: every flow of stub must be covered in full
+func worseFlows(full, stub []Flow) bool {
+	for _, f := range stub {
+		ok := false
+		for _, g := range full {
+			if f.Param == g.Param && f.To == g.To && f.Result == g.Result && f.Derefs >= g.Derefs || f.Param == g.Param && g.To == ToHeap && g.Derefs <= f.Derefs {
+				ok = true
+			}
 		}
-		var l, c int
-		fmt.Sscan(string(x[2]), &l)
-		fmt.Sscan(string(x[3]), &c)
-		m[f][l*1000+c] = string(x[4])
-	}
-	return m
-}
-
-// tagDiff compares escape tags of params
-func (c *checked) tagDiff(fn *types.Func, stub map[string]map[int]string) (worse int, text string) {
-	sig := fn.Signature()
-	check := func(v *types.Var) {
-		if v == nil {
-			return
-		}
-		p := c.fset.Position(v.Pos())
-		k := p.Line*1000 + p.Column
-		f, s := c.fullTags[p.Filename][k], stub[p.Filename][k]
-		if f != s && s != "" && f != "" {
-			worse++
-			text += fmt.Sprintf("[%s | %s]", f, s)
+		if !ok {
+			return true
 		}
 	}
-	check(sig.Recv())
-	for v := range sig.Params().Variables() {
-		check(v)
-	}
-	return
+	return false
 }

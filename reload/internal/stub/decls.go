@@ -20,6 +20,7 @@ type file struct {
 	names  map[*types.Package]*types.PkgName // imports that have a name, or are dot imports
 	extra  map[*types.Package]string         // imports that this file does not have in the source
 	unsafe bool                              // a go:linkname needs the import of unsafe
+	hollow bool                              // a hollow function needs it, too
 }
 
 // A lineDirective is a //line or /*line*/ comment that names a file.
@@ -38,8 +39,9 @@ type decl struct {
 	index int          // which name of the *ast.ValueSpec
 	nodes int          // size of a function's body in syntax nodes, 0 if not counted yet
 
-	used bool // it is in the stub
-	body bool // a function: with its body; a variable: with its initialiser
+	used   bool // it is in the stub
+	body   bool // a function: with its body; a variable: with its initialiser
+	hollow bool // a function: without its body, but with what its fact says
 }
 
 // fn returns the function declaration, nil if it declares something else.

@@ -31,11 +31,16 @@ func (b *builder) emit() *Stub {
 		s.Files = append(s.Files, File{firstFile, out.Bytes()})
 	}
 	locals := b.countLocals()
+	heap := false
 	for _, f := range b.files {
 		if body := b.emitDecls(f, locals); len(body) > 0 {
 			var out bytes.Buffer
 			b.emitHead(&out, f, paths)
 			out.Write(body)
+			if f.hollow && !heap {
+				heap = true
+				fmt.Fprintf(&out, "var %s %s.Pointer\n", hollowHeap, hollowUnsafe)
+			}
 			s.Files = append(s.Files, File{f.fileName(), out.Bytes()})
 		}
 	}
@@ -55,6 +60,9 @@ func (b *builder) report(s *Stub) {
 	}
 	for _, f := range b.files {
 		for _, d := range f.decls {
+			if d.hollow {
+				s.Hollow = append(s.Hollow, d.obj.(*types.Func))
+			}
 			if !d.body || asked[d.obj] {
 				continue
 			}
@@ -141,6 +149,9 @@ func (b *builder) emitHead(out *bytes.Buffer, f *file, paths map[string]bool) {
 	}
 	if f.unsafe {
 		line("_", `"unsafe"`)
+	}
+	if f.hollow {
+		line(hollowUnsafe, `"unsafe"`)
 	}
 }
 
@@ -230,7 +241,13 @@ func (b *builder) emitFunc(out *bytes.Buffer, d *decl, fn *ast.FuncDecl, locals 
 		locals.fill(out, d.file, fn.Body)
 	}
 	b.emitLinknames(out, d)
-	for _, text := range d.file.pragmas(d.after, fn.Pos()) {
+	pragmas := d.file.pragmas(d.after, fn.Pos())
+	if d.hollow && !d.body && canBeHollow(pragmas) {
+		b.emitHollow(out, d, fn, b.in.Facts[declName(fn)])
+		return
+	}
+	d.hollow = false
+	for _, text := range pragmas {
 		if verb, _, _ := strings.Cut(text, " "); d.body || bodiless[verb] {
 			fmt.Fprintln(out, text)
 		}

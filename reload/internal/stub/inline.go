@@ -1,9 +1,9 @@
 package stub
 
 import (
-"go/ast"
-"os"
-"strconv"
+	"go/ast"
+	"os"
+	"strconv"
 )
 
 // What a caller's code owes to the body of what it calls: the inlined body itself, and what escape
@@ -25,17 +25,28 @@ func envInt(n string, d int) int {
 	return d
 }
 
+// declared is the level of a mention that is no call.
+const declared = 1 << 20
+
 // callee decides whether a function that a body at the given level mentions keeps its own.
 func (b *builder) callee(d *decl, level int) {
 	fn := d.fn()
-	if fn == nil || fn.Body == nil || d.body || level >= inlineDepth {
+	if fn == nil || fn.Body == nil || d.body || level == declared {
+		return
+	}
+	if fact, ok := b.in.Facts[declName(fn)]; ok {
+		if fact.Inlinable {
+			b.useBody(d, level+1)
+		} else {
+			d.hollow = true
+		}
 		return
 	}
 	limit := inlineNodes
 	if level == 0 {
 		limit = calleeNodes
 	}
-	if d.size() <= limit {
+	if level < inlineDepth && d.size() <= limit {
 		b.useBody(d, level+1)
 	}
 }

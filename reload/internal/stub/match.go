@@ -31,7 +31,7 @@ func (b *builder) match(t types.Type, names map[string]bool, iface *types.Interf
 		obj, path, _ := types.LookupFieldOrMethod(t, true, m.Pkg(), m.Name())
 		if fn, ok := obj.(*types.Func); ok {
 			b.touchPath(t, path[:len(path)-1])
-			b.useMethod(fn, inlineDepth)
+			b.useMethod(fn, declared)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package stub
 import (
 	"flag"
 	"fmt"
+	"go/ast"
 	"go/types"
 	"os"
 	"sort"
@@ -32,6 +33,9 @@ func (c *checked) prove(t testing.TB, fn *types.Func, flags ...string) proof {
 	p := proof{fn: fn}
 	in := c.input()
 	in.Keep = []*types.Func{fn}
+	if os.Getenv("NOFACTS") == "" {
+		in.Facts = c.facts
+	}
 	start := time.Now()
 	s, err := Build(in)
 	p.build = time.Since(start)
@@ -50,7 +54,21 @@ func (c *checked) prove(t testing.TB, fn *types.Func, flags ...string) proof {
 	}
 	got := c.read(t, archive)
 	os.Remove(archive)
-	p.worse, p.tags = c.tagDiff(fn, parseTags(c.diags[archive]))
+	for _, file := range c.files {
+		for _, d := range file.Decls {
+			if fd, ok := d.(*ast.FuncDecl); ok && fd.Name.Pos() == fn.Pos() {
+				full, stub := c.facts[declName(fd)], ParseFacts(c.fset, []*ast.File{{Decls: []ast.Decl{fd}}}, c.messages(archive))[declName(fd)]
+				if os.Getenv("FLIP") == "" && worseFlows(full.Flows, stub.Flows) || os.Getenv("FLIP") != "" && worseFlows(stub.Flows, full.Flows) {
+					p.worse++
+					p.tags = fmt.Sprint(full, stub)
+				}
+				if full.Inlinable != stub.Inlinable {
+					p.tags += fmt.Sprintf(" INL %v->%v", full.Inlinable, stub.Inlinable)
+					p.worse++
+				}
+			}
+		}
+	}
 	name := symbolName(fn)
 	stubCode := codeOf(got, name)
 	for full, sym := range codeOf(c.full, name) {
@@ -153,8 +171,8 @@ func TestProof(t *testing.T) {
 	fmt.Sscan(os.Getenv("N"), &n)
 	for _, path := range paths {
 		c := tc.check(t, path)
-		c.compileFull(t, "-m=1")
-		s := c.summarize(t, c.proveAll(t, sample(c.funcs(), n), "-m=1"))
+		c.compileFull(t, FactFlags...)
+		s := c.summarize(t, c.proveAll(t, sample(c.funcs(), n), FactFlags...))
 		all.total += s.total
 		all.compiled += s.compiled
 		all.code += s.code

@@ -96,7 +96,7 @@ func (b *builder) want() error {
 			return fmt.Errorf("%s: no such variable to initialise", v.Name())
 		}
 		b.use(d)
-		b.useInitialiser(d)
+		b.useInitialiser(d, 0)
 	}
 	for _, obj := range b.in.Export {
 		if fn, ok := obj.(*types.Func); ok {
@@ -141,11 +141,11 @@ func (b *builder) use(d *decl) {
 	switch node := d.node.(type) {
 	case *ast.FuncDecl:
 		if node.Recv != nil {
-			b.walk(d.file, node.Recv, 0)
+			b.walk(d.file, node.Recv, declared)
 		}
-		b.walk(d.file, node.Type, 0)
-		if isGeneric(d.obj.(*types.Func)) {
-			b.useBody(d, 1)
+		b.walk(d.file, node.Type, declared)
+		if isGeneric(d.obj.(*types.Func)) || node.Recv != nil && node.Name.Name == "init" {
+			b.useBody(d, 1) // the compiler asks for a body, of a method named init by mistake (noder/writer.go, funcExt, Go 1.26)
 		}
 	case *ast.TypeSpec:
 		b.useType(d, node)
@@ -162,21 +162,21 @@ func (b *builder) useValue(d *decl, spec *ast.ValueSpec) {
 		}
 		d.body = true
 		_, values := constSource(d)
-		b.walk(d.file, values, 0)
+		b.walk(d.file, values, declared)
 		return
 	}
 	switch {
 	case spec.Type != nil:
-		b.walk(d.file, spec.Type, 0)
+		b.walk(d.file, spec.Type, declared)
 	case b.spellable(d.obj.Type()):
 		b.see(d.obj.Type())
 	default:
-		b.useInitialiser(d)
+		b.useInitialiser(d, declared)
 	}
 }
 
 // useInitialiser keeps a variable declaration as it is, with all the names in it.
-func (b *builder) useInitialiser(d *decl) {
+func (b *builder) useInitialiser(d *decl, level int) {
 	if d.body {
 		return
 	}
@@ -187,10 +187,10 @@ func (b *builder) useInitialiser(d *decl) {
 		}
 	}
 	if spec.Type != nil {
-		b.walk(d.file, spec.Type, 0)
+		b.walk(d.file, spec.Type, declared)
 	}
 	for _, v := range spec.Values {
-		b.walk(d.file, v, 0)
+		b.walk(d.file, v, level)
 	}
 }
 

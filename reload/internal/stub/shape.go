@@ -38,24 +38,25 @@ func (b *builder) useType(d *decl, spec *ast.TypeSpec) {
 	b.typeList = append(b.typeList, st)
 	b.work++
 	if spec.TypeParams != nil {
-		b.walk(d.file, spec.TypeParams, 0)
+		b.walk(d.file, spec.TypeParams, declared)
 	}
 	named, _ := d.obj.Type().(*types.Named)
 	syntax, ok := ast.Unparen(spec.Type).(*ast.StructType)
 	if ok && named != nil && spec.TypeParams == nil && b.shaping {
 		st.shapable = true
 		st.fields = structFields(st, syntax, named.Underlying().(*types.Struct))
+		small := inRegisters(named)
 		for _, f := range st.fields {
 			b.fieldOf[f.v] = f
 			switch {
 			case b.touched[f.v]:
-				b.walk(d.file, f.typ, 0)
-			case !b.replaceable(f.v.Type()):
+				b.walk(d.file, f.typ, declared)
+			case small || !b.replaceable(f.v.Type()):
 				b.touch(f.v)
 			}
 		}
 	} else {
-		b.walk(d.file, spec.Type, 0)
+		b.walk(d.file, spec.Type, declared)
 	}
 	if named == nil {
 		return
@@ -63,6 +64,28 @@ func (b *builder) useType(d *decl, spec *ast.TypeSpec) {
 	if !b.shaping || spec.TypeParams == nil && !b.hostHas(named) {
 		b.wholeType(named)
 	}
+}
+
+// inRegisters reports whether the compiler keeps a value of type t in registers, field by field
+// (cmd/compile/internal/ssa/value.go, CanSSA, Go 1.26).
+func inRegisters(t types.Type) bool {
+	if sizes.Sizeof(t) > 4*8 {
+		return false
+	}
+	switch u := t.Underlying().(type) {
+	case *types.Array:
+		return u.Len() == 0 || u.Len() == 1 && inRegisters(u.Elem())
+	case *types.Struct:
+		if u.NumFields() > 4 {
+			return false
+		}
+		for v := range u.Fields() {
+			if !inRegisters(v.Type()) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // structFields pairs the fields of a struct type with the syntax of their types.
@@ -85,7 +108,7 @@ func (b *builder) touch(v *types.Var) {
 	b.touched[v] = true
 	b.work++
 	if f, ok := b.fieldOf[v]; ok {
-		b.walk(f.state.decl.file, f.typ, 0)
+		b.walk(f.state.decl.file, f.typ, declared)
 	}
 }
 

@@ -54,6 +54,13 @@ type Input struct {
 	// cmd/compile keeps the first (internal/noder/unified.go, readPackage, Go 1.26).
 	ImportFirst []string
 
+	// Facts has what the compiler found out about the functions of the code that is running, by name
+	// within the package ("F", "T.M", "(*T).M"; see [ParseFacts]). With it, functions get the bodies that
+	// the compiler inlines, and the others count for their callers as what they are. Without it, or for
+	// functions that it lacks, small bodies are kept on suspicion, and functions without body are taken to
+	// leak every parameter.
+	Facts map[string]Fact
+
 	// HostHasType reports whether a type descriptor, by link name such as "type:example.com/p.T" or
 	// "type:[4]example.com/p.T", can be had elsewhere than from this stub: from the process or
 	// from the objects that it was built from. A type that it lacks stays whole, with all methods.
@@ -81,6 +88,9 @@ type Stub struct {
 	// Bodies lists the functions outside Keep whose bodies are compiled along. The compiler may have
 	// inlined them, whether or not it does so in a build of the whole package.
 	Bodies []*types.Func
+
+	// Hollow lists functions whose bodies in the object only imitate their effect on parameters.
+	Hollow []*types.Func
 
 	// Needs has, for each path of ImportFirst, the sorted names that this stub uses of it: "F", "T",
 	// "T.Method". The stub of that package must export them.

@@ -114,7 +114,7 @@ type checked struct {
 	fullTime           time.Duration
 	compiles           int
 	diags              map[string][]byte
-	fullTags           map[string]map[int]string
+	facts              map[string]Fact
 }
 
 // check parses and type-checks a listed package.
@@ -291,8 +291,14 @@ func (c *checked) compileFull(t testing.TB, flags ...string) {
 		t.Fatal(err)
 	}
 	c.fullTime = cpu
-	c.fullTags = parseTags(c.diags[archive])
+	c.facts = ParseFacts(c.fset, c.files, c.diags[archive])
 	c.full = c.read(t, archive)
+}
+
+func (c *checked) messages(archive string) []byte {
+	c.tc.mu.Lock()
+	defer c.tc.mu.Unlock()
+	return c.diags[archive]
 }
 
 func (c *checked) read(t testing.TB, archive string) *object.Package {

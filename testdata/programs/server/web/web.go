@@ -52,7 +52,7 @@ func Quote(w http.ResponseWriter, r *http.Request) {
 		g, cents := price.Of(item)
 		a.Calls = append(a.Calls, Call{g, cents})
 		busy()
-		g, due := taxer.On(item)
+		g, due := taxer.On(cents)
 		a.Calls = append(a.Calls, Call{g, due})
 		busy()
 	}

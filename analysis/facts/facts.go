@@ -1,0 +1,535 @@
+// Package facts knows what one type-checked package says about itself, in a form that is small, can be kept, and does
+// not hold on to syntax or types: what each declaration refers to, which closures it makes, whether it may be inlined. It
+// must never know two versions of a package, or what an edit does.
+package facts
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/limeade-go/limeade/analysis/decl"
+)
+
+// Package is what there is to know of one package.
+type Package struct {
+	Path       string
+	API        Fingerprint
+	Names      []string // what the numbers below stand for
+	Decls      []Decl   // in package order
+	Locals     []LocalType
+	Promotions []Promotion
+
+	byName map[string]int32 // into Decls
+	number map[string]uint32
+	users  [][]int32 // by number: which of Decls refer to it
+}
+
+// Decl is what there is to know of one declaration. Lists of numbers are sorted and refer to Package.Names.
+type Decl struct {
+	Name  string // link name
+	Kind  decl.Kind
+	Flags Flags
+	Type  Fingerprint // what others can know of it: its type, a constant's value, what a type is made of
+
+	Refs      []Ref
+	Dynamic   []uint32 // methods of interfaces that it calls or takes: "Name signature"
+	Holds     []uint32 // types with methods that expressions in it have: link names
+	Values    []uint32 // methods that it takes as values, by their receiver: "pkg.T.M" or "pkg.(*T).M"
+	Instances []uint32 // generic functions and types with the type arguments that they are used with
+	Closures  []*Closure
+}
+
+// Flags are properties of a declaration.
+type Flags uint8
+
+// The flags.
+const (
+	Generic      Flags = 1 << iota // has type parameters, or is a method of a type that has
+	NeverInlined                   // is certainly not inlined anywhere
+	Endless                        // has a loop that may run for as long as the process does
+	Inert                          // a blank variable whose initialiser does nothing
+	UsesCgo                        // is in a file that imports "C"
+)
+
+// Ref is a number in Package.Names, and whether the reference is a call that runs whenever the declaration does: not in
+// a function literal.
+type Ref uint32
+
+// Target returns the number of what is referred to.
+func (r Ref) Target() uint32 { return uint32(r) >> 1 }
+
+// Runs reports whether the reference is a call that runs with the declaration.
+func (r Ref) Runs() bool { return r&1 != 0 }
+
+// LocalType is a type that is declared in a function. The compiler numbers them through the package: the first one is
+// number 1 (cmd/compile/internal/noder/writer.go, declCollector).
+type LocalType struct {
+	Owner string // link name of the declaration that it is in
+	Name  string
+	Shape Fingerprint // of what it is made of
+}
+
+// Promotion is a method that a type has through embedding: the compiler makes wrappers of it.
+type Promotion struct {
+	Type   string // link name of the type; a local one has its number after "·"
+	Method string
+	Target string // link name of the method
+}
+
+// Input is one type-checked package.
+type Input struct {
+	Source   decl.Source
+	Types    *types.Package
+	Info     *types.Info // all maps filled
+	Sizes    types.Sizes
+	Release  int               // minor version of the toolchain that compiles it: 26 for Go 1.26
+	Profiled bool              // it is compiled with a profile, under which larger functions are inlined
+	Keep     func(string) bool // whether references into the package with that path are wanted
+}
+
+// Collect returns the facts of a package.
+func Collect(in Input) *Package {
+	c := collector{
+		Input:   in,
+		pkg:     &Package{Path: in.Source.Package.Path, API: API(in.Types)},
+		numbers: make(map[string]uint32),
+	}
+	c.decls = in.Source.Decls()
+	for _, d := range c.decls {
+		c.decl(d)
+	}
+	c.locals()
+	c.promotions()
+	c.pkg.index()
+	return c.pkg
+}
+
+type collector struct {
+	Input
+	pkg     *Package
+	numbers map[string]uint32
+	decls   []*decl.Decl // parallel to pkg.Decls
+
+	d     *Decl // being collected
+	refs  map[uint32]bool
+	lists [4]map[uint32]bool // Dynamic, Holds, Values, Instances
+}
+
+func (c *collector) number(name string) uint32 {
+	n, ok := c.numbers[name]
+	if !ok {
+		n = uint32(len(c.pkg.Names))
+		c.numbers[name] = n
+		c.pkg.Names = append(c.pkg.Names, name)
+	}
+	return n
+}
+
+func (c *collector) decl(d *decl.Decl) {
+	c.pkg.Decls = append(c.pkg.Decls, Decl{Name: DeclName(c.Source.Package, d), Kind: d.Kind})
+	c.d = &c.pkg.Decls[len(c.pkg.Decls)-1]
+	c.refs = make(map[uint32]bool)
+	for i := range c.lists {
+		c.lists[i] = make(map[uint32]bool)
+	}
+	if decl.Of(d.Parsed).ImportsC() {
+		c.d.Flags |= UsesCgo
+	}
+	switch n := d.Node.(type) {
+	case *ast.FuncDecl:
+		c.object(c.Info.Defs[n.Name])
+		if obj, ok := c.Info.Defs[n.Name].(*types.Func); ok {
+			sig := obj.Signature()
+			if sig.TypeParams().Len()+sig.RecvTypeParams().Len() > 0 {
+				c.d.Flags |= Generic
+			}
+		}
+		if neverInlined(n, c.Info, c.Profiled) {
+			c.d.Flags |= NeverInlined
+		}
+		if c.endless(n.Body) {
+			c.d.Flags |= Endless
+		}
+		c.d.Closures = closuresOf(n, c.Info, c.Sizes, c.Release, c.Info.FileVersions[d.Parsed.Syntax])
+		c.walk(n)
+	case *ast.TypeSpec:
+		c.object(c.Info.Defs[n.Name])
+		if n.TypeParams != nil {
+			c.d.Flags |= Generic
+		}
+		c.walk(n)
+	case *ast.ValueSpec:
+		c.object(c.Info.Defs[n.Names[d.Index]])
+		if d.Name == "_" && d.Kind == decl.Var && c.inert(d.Value()) {
+			c.d.Flags |= Inert
+		}
+		if n.Type != nil {
+			c.walk(n.Type)
+		}
+		if x := d.Value(); x != nil {
+			c.walk(x)
+		}
+	}
+	c.d.Refs = c.sortedRefs()
+	for i, list := range []*[]uint32{&c.d.Dynamic, &c.d.Holds, &c.d.Values, &c.d.Instances} {
+		*list = sorted(c.lists[i])
+	}
+}
+
+func (c *collector) sortedRefs() []Ref {
+	list := make([]Ref, 0, len(c.refs))
+	for target, runs := range c.refs {
+		r := Ref(target << 1)
+		if runs {
+			r |= 1
+		}
+		list = append(list, r)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func sorted(set map[uint32]bool) []uint32 {
+	if len(set) == 0 {
+		return nil
+	}
+	list := make([]uint32, 0, len(set))
+	for n := range set {
+		list = append(list, n)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func (c *collector) object(obj types.Object) {
+	if obj == nil {
+		return
+	}
+	var p printer
+	p.object(obj)
+	c.d.Type = fingerprint(p.b)
+}
+
+// walk collects what the tree refers to.
+func (c *collector) walk(root ast.Node) {
+	var stack []ast.Node
+	literals := 0                   // how many function literals are open that do not run at once
+	runs := make(map[ast.Node]bool) // what is called
+	ast.Inspect(root, func(n ast.Node) bool {
+		if n == nil {
+			if lit, ok := stack[len(stack)-1].(*ast.FuncLit); ok && !runs[lit] {
+				literals--
+			}
+			stack = stack[:len(stack)-1]
+			return true
+		}
+		stack = append(stack, n)
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			if !runs[n] {
+				literals++
+			}
+		case *ast.CallExpr:
+			fun := ast.Unparen(n.Fun)
+			runs[fun] = true
+			switch f := fun.(type) {
+			case *ast.IndexExpr:
+				fun = ast.Unparen(f.X)
+			case *ast.IndexListExpr:
+				fun = ast.Unparen(f.X)
+			}
+			runs[fun] = true
+			if sel, ok := fun.(*ast.SelectorExpr); ok {
+				runs[sel.Sel] = true
+			}
+		case *ast.Ident:
+			c.ident(n, runs[n] && literals == 0)
+		case *ast.SelectorExpr:
+			c.selection(n, runs[n])
+		}
+		if x, ok := n.(ast.Expr); ok {
+			c.hold(x)
+		}
+		return true
+	})
+}
+
+func (c *collector) ident(id *ast.Ident, runs bool) {
+	obj := c.Info.Uses[id]
+	if obj == nil || obj.Pkg() == nil {
+		return
+	}
+	if inst, ok := c.Info.Instances[id]; ok {
+		p := printer{}
+		p.pkg(obj.Pkg())
+		p.str(obj.Name())
+		p.args(inst.TypeArgs)
+		name := string(p.b)
+		if len(p.tparams) > 0 {
+			name = c.d.Name + " " + name
+		}
+		c.lists[3][c.number(name)] = true
+	}
+	if !c.Keep(obj.Pkg().Path()) {
+		return
+	}
+	if name, ok := LinkName(obj); ok {
+		n := c.number(name)
+		c.refs[n] = c.refs[n] || runs
+	}
+}
+
+func (c *collector) selection(x *ast.SelectorExpr, called bool) {
+	sel := c.Info.Selections[x]
+	if sel == nil || sel.Kind() == types.FieldVal {
+		return
+	}
+	fn := sel.Obj().(*types.Func)
+	if recv := fn.Signature().Recv(); recv != nil && types.IsInterface(recv.Type()) {
+		c.lists[0][c.number(fn.Name()+" "+describe(fn.Signature()))] = true
+		return
+	}
+	if called && sel.Kind() == types.MethodVal {
+		return
+	}
+	if named, pointer := baseType(sel.Recv()); named != nil && named.Obj().Pkg() != nil && c.Keep(named.Obj().Pkg().Path()) {
+		obj := named.Obj()
+		c.lists[2][c.number(LinkPath(obj.Pkg().Path(), obj.Pkg().Name())+"."+methodName(obj.Name(), fn.Name(), pointer))] = true
+	}
+}
+
+// hold notes the type of an expression if it may have methods whose calls could be devirtualised.
+func (c *collector) hold(x ast.Expr) {
+	tv, ok := c.Info.Types[x]
+	if !ok || tv.Type == nil {
+		return
+	}
+	if named, _ := baseType(tv.Type); named != nil {
+		obj := named.Obj()
+		if obj.Pkg() == nil || !c.Keep(obj.Pkg().Path()) || types.IsInterface(named) {
+			return
+		}
+		if named.NumMethods() == 0 && !embeds(named.Underlying()) {
+			return
+		}
+		if name, ok := LinkName(obj); ok {
+			c.lists[1][c.number(name)] = true
+		}
+	}
+}
+
+func embeds(t types.Type) bool {
+	st, ok := t.(*types.Struct)
+	if !ok {
+		return false
+	}
+	for f := range st.Fields() {
+		if f.Embedded() {
+			return true
+		}
+	}
+	return false
+}
+
+// inert reports whether evaluating x does nothing and cannot fail: var _ I = (*T)(nil).
+func (c *collector) inert(x ast.Expr) bool {
+	if x == nil {
+		return true
+	}
+	ok := true
+	ast.Inspect(x, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			ok = ok && (c.Info.Types[n.Fun].IsType() || c.isNew(n))
+		case *ast.UnaryExpr:
+			ok = ok && n.Op != token.ARROW
+		case *ast.BinaryExpr:
+			ok = ok && c.Info.Types[n].Value != nil
+		case *ast.IndexExpr, *ast.IndexListExpr:
+			ok = ok && (c.Info.Types[n.(ast.Expr)].IsType() || isInstance(c.Info, n))
+		case *ast.SliceExpr, *ast.TypeAssertExpr, *ast.StarExpr:
+			ok = ok && c.Info.Types[n.(ast.Expr)].IsType()
+		case *ast.FuncLit:
+			return false
+		}
+		return ok
+	})
+	return ok
+}
+
+func (c *collector) isNew(call *ast.CallExpr) bool {
+	id, ok := ast.Unparen(call.Fun).(*ast.Ident)
+	return ok && c.Info.Uses[id] == types.Universe.Lookup("new")
+}
+
+func isInstance(info *types.Info, n ast.Node) bool {
+	x, ok := n.(*ast.IndexExpr)
+	return ok && (&walker{info: info}).isFunc(x)
+}
+
+// endless reports whether a body, function literals and all, has a loop that may run for as long as the process does:
+// without a condition and without a way out, or waiting for a channel in each turn; or an empty select.
+func (c *collector) endless(body *ast.BlockStmt) bool {
+	if body == nil {
+		return false
+	}
+	found := false
+	ast.Inspect(body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.ForStmt:
+			found = found || n.Cond == nil && (waits(n.Body) || !leaves(n.Body))
+		case *ast.RangeStmt:
+			if t := c.Info.TypeOf(n.X); t != nil {
+				_, isChan := t.Underlying().(*types.Chan)
+				found = found || isChan
+			}
+		case *ast.SelectStmt:
+			found = found || len(n.Body.List) == 0
+		}
+		return !found
+	})
+	return found
+}
+
+// waits reports whether a loop's body receives from a channel.
+func waits(body *ast.BlockStmt) bool {
+	found := false
+	ast.Inspect(body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.SelectStmt:
+			found = true
+		case *ast.UnaryExpr:
+			found = found || n.Op == token.ARROW
+		}
+		return !found
+	})
+	return found
+}
+
+// leaves reports whether a statement in a loop's body may leave the loop. A break of a loop or switch inside of it
+// counts as well: the test is for people, and it is enough to be right mostly.
+func leaves(body *ast.BlockStmt) bool {
+	found := false
+	ast.Inspect(body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.ReturnStmt:
+			found = true
+		case *ast.BranchStmt:
+			found = found || n.Tok == token.BREAK || n.Tok == token.GOTO
+		}
+		return !found
+	})
+	return found
+}
+
+// locals lists the types that are declared in functions, in the order in which the compiler numbers them.
+func (c *collector) locals() {
+	for _, f := range c.Source.Files {
+		for _, d := range f.Parsed.Syntax.Decls {
+			ast.Inspect(d, func(n ast.Node) bool {
+				spec, ok := n.(*ast.TypeSpec)
+				if !ok || spec.Assign.IsValid() {
+					return true
+				}
+				obj, ok := c.Info.Defs[spec.Name].(*types.TypeName)
+				if !ok || obj.Parent() == c.Types.Scope() {
+					return true
+				}
+				var p printer
+				p.typeName(obj)
+				c.pkg.Locals = append(c.pkg.Locals, LocalType{Owner: c.owner(d), Name: obj.Name(), Shape: fingerprint(p.b)})
+				c.promote(c.pkg.Path+"."+obj.Name()+"·"+strconv.Itoa(len(c.pkg.Locals)), obj)
+				return true
+			})
+		}
+	}
+}
+
+// owner returns the link name of the first declaration that d makes.
+func (c *collector) owner(d ast.Decl) string {
+	for i, owner := range c.decls {
+		if n := owner.Node; n.Pos() >= d.Pos() && n.End() <= d.End() {
+			return c.pkg.Decls[i].Name
+		}
+	}
+	return ""
+}
+
+func (c *collector) promotions() {
+	scope := c.Types.Scope()
+	for _, name := range scope.Names() {
+		if obj, ok := scope.Lookup(name).(*types.TypeName); ok && !obj.IsAlias() {
+			link, _ := LinkName(obj)
+			c.promote(link, obj)
+		}
+	}
+}
+
+func (c *collector) promote(name string, obj *types.TypeName) {
+	if !embeds(obj.Type().Underlying()) {
+		return
+	}
+	for sel := range types.NewMethodSet(types.NewPointer(obj.Type())).Methods() {
+		fn, ok := sel.Obj().(*types.Func)
+		if !ok || len(sel.Index()) == 1 || fn.Pkg() == nil || !c.Keep(fn.Pkg().Path()) {
+			continue
+		}
+		if target, ok := LinkName(fn); ok {
+			c.pkg.Promotions = append(c.pkg.Promotions, Promotion{Type: name, Method: fn.Name(), Target: target})
+		}
+	}
+}
+
+// Decl returns the declaration with that link name, nil if the package has none.
+func (p *Package) Decl(name string) *Decl {
+	if i, ok := p.byName[name]; ok {
+		return &p.Decls[i]
+	}
+	return nil
+}
+
+// Users calls f with each declaration that refers to name, and whether the reference is a call that runs with it.
+func (p *Package) Users(name string, f func(d *Decl, runs bool)) {
+	n, ok := p.number[name]
+	if !ok {
+		return
+	}
+	for _, i := range p.users[n] {
+		d := &p.Decls[i]
+		at := sort.Search(len(d.Refs), func(k int) bool { return d.Refs[k].Target() >= n })
+		f(d, d.Refs[at].Runs())
+	}
+}
+
+// Number returns the number of a name in Names, false if it is not there.
+func (p *Package) Number(name string) (uint32, bool) {
+	n, ok := p.number[name]
+	return n, ok
+}
+
+func (p *Package) index() {
+	p.byName = make(map[string]int32, len(p.Decls))
+	p.users = make([][]int32, len(p.Names))
+	p.number = make(map[string]uint32, len(p.Names))
+	for i, name := range p.Names {
+		p.number[name] = uint32(i)
+	}
+	for i := range p.Decls {
+		p.byName[p.Decls[i].Name] = int32(i)
+		for _, r := range p.Decls[i].Refs {
+			p.users[r.Target()] = append(p.users[r.Target()], int32(i))
+		}
+	}
+}
+
+// Method returns the name of a method without its receiver, given the link name of a method or function.
+func Method(link string) string { return link[strings.LastIndexByte(link, '.')+1:] }

@@ -1,0 +1,174 @@
+// Command limeade-lsp makes edits to Go source live in the program that is already running. It knows
+// flags, subcommands and how to show an answer in a terminal; everything else is in its packages.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/limeade-go/limeade/analysis/edit"
+	"github.com/limeade-go/limeade/reload"
+	"github.com/limeade-go/limeade/server/session"
+)
+
+const usage = `limeade-lsp makes edits to Go source live in the program that is already running.
+
+usage:
+
+  limeade-lsp run   [-C DIR] [build flags] PACKAGE [-- ARGS]   build, start, pass on stdio, signals and exit code
+  limeade-lsp build [-C DIR] [-o FILE] [build flags] PACKAGE   the same build, not started
+  limeade-lsp check    [-C DIR] [--pid N] [--json]             what a refresh would do; nothing is changed
+  limeade-lsp refresh  [-C DIR] [--pid N] [--json]             make the edited source live
+  limeade-lsp rollback [-C DIR] [--pid N] [--json]             undo the last refresh
+  limeade-lsp status   [-C DIR] [--pid N] [--json]             processes, generation, pending edits
+  limeade-lsp explain LMDnnnn                                  what a code means, and what to do
+  limeade-lsp demo                                             a built-in program, edited while it runs
+
+Exit codes of check and refresh: 0 live, or nothing to do; 1 refused, a restart is required; 2 the source
+does not compile; 3 no process, or the agent failed and the process is as before; 64 usage.
+`
+
+// exitUsage is the exit code for a command line that makes no sense (sysexits.h, EX_USAGE).
+const exitUsage = 64
+
+func main() { os.Exit(dispatch(os.Args[1:])) }
+
+func dispatch(args []string) int {
+	if len(args) == 0 {
+		fmt.Fprint(os.Stderr, usage)
+		return exitUsage
+	}
+	switch verb, rest := args[0], args[1:]; verb {
+	case "run":
+		return runCommand(rest)
+	case "build":
+		return buildCommand(rest)
+	case "check", "refresh", "rollback":
+		return queryCommand(session.Verb(verb), rest)
+	case "status":
+		return statusCommand(rest)
+	case "explain":
+		return explainCommand(rest)
+	case "demo":
+		return demoCommand(rest)
+	case "toolexec": // go build calls it: see reload.NewBuild
+		return reload.Toolexec(rest)
+	case "help", "-h", "-help", "--help":
+		fmt.Print(usage)
+		return 0
+	default:
+		return misused("unknown command %q; see limeade-lsp help", verb)
+	}
+}
+
+// say tells a person something, on standard error.
+func say(format string, args ...any) {
+	for line := range strings.Lines(fmt.Sprintf(format, args...)) {
+		fmt.Fprintln(os.Stderr, "limeade: "+strings.TrimRight(line, "\n"))
+	}
+}
+
+func misused(format string, args ...any) int {
+	say(format, args...)
+	return exitUsage
+}
+
+// A target is what most commands are about.
+type target struct {
+	session.Query
+	json bool
+}
+
+// parseTarget reads the flags of check, refresh, rollback and status.
+func parseTarget(verb session.Verb, args []string) (target, error) {
+	t := target{Query: session.Query{Verb: verb}}
+	fs := flag.NewFlagSet(string(verb), flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&t.Dir, "C", ".", "")
+	fs.IntVar(&t.PID, "pid", 0, "")
+	fs.BoolVar(&t.json, "json", false, "")
+	if err := fs.Parse(args); err != nil {
+		return t, err
+	}
+	if fs.NArg() > 0 {
+		return t, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	if t.PID < 0 {
+		return t, fmt.Errorf("%d is not a process", t.PID)
+	}
+	dir, err := filepath.Abs(t.Dir)
+	if err != nil {
+		return t, err
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return t, fmt.Errorf("%s is not a directory", t.Dir)
+	}
+	t.Dir = dir
+	return t, nil
+}
+
+// interruptible is a context that ends when a person asks for it.
+func interruptible() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+}
+
+func queryCommand(verb session.Verb, args []string) int {
+	t, err := parseTarget(verb, args)
+	if err != nil {
+		return misused("%s: %v", verb, err)
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	var answer *session.Answer
+	reply, err := session.Ask(ctx, t.Query)
+	if err != nil {
+		answer = session.Failed(t.PID, err)
+	} else {
+		answer = reply.Answer(t.Query)
+	}
+	if t.json {
+		printJSON(answer)
+	} else {
+		printAnswer(verb, answer)
+	}
+	return answer.ExitCode()
+}
+
+func statusCommand(args []string) int {
+	t, err := parseTarget(session.GetState, args)
+	if err != nil {
+		return misused("status: %v", err)
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	reply, err := session.Ask(ctx, t.Query)
+	if err != nil {
+		say("%v", err)
+		return 3
+	}
+	if t.json {
+		printJSON(reply.Status())
+	} else {
+		printStatus(reply.Status())
+	}
+	return 0
+}
+
+func explainCommand(args []string) int {
+	if len(args) != 1 {
+		return misused("usage: limeade-lsp explain LMDnnnn")
+	}
+	kind, ok := edit.ByCode(strings.ToUpper(args[0]))
+	if !ok {
+		return misused("%s is not a code of limeade; they look like %s", args[0], edit.FuncBody.Code())
+	}
+	fmt.Println(strings.TrimRight(kind.Explain(), "\n"))
+	return 0
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/limeade-go/limeade/reload"
+	"github.com/limeade-go/limeade/server/session"
+)
+
+// buildRequest is what run and build share.
+type buildRequest struct {
+	options reload.BuildOptions
+	args    []string // of the program
+}
+
+// parseBuild reads "[-C DIR] [-o FILE] [build flags] PACKAGE [-- ARGS]".
+func parseBuild(args []string) (buildRequest, error) {
+	var r buildRequest
+	flags, target, rest := reload.SplitBuildArgs(args)
+	for i := 0; i < len(flags); i++ {
+		name, value, joined := cutFlag(flags[i])
+		if name != "C" && name != "o" {
+			r.options.Flags = append(r.options.Flags, flags[i])
+			continue
+		}
+		if !joined {
+			if i++; i == len(flags) {
+				return r, errors.New("flag -" + name + " needs a value")
+			}
+			value = flags[i]
+		}
+		if name == "C" {
+			r.options.Dir = value
+		} else {
+			r.options.Output = value
+		}
+	}
+	if len(target) == 0 {
+		target = []string{"."}
+	}
+	r.options.Target = target
+	r.args = rest
+	if r.options.Output != "" {
+		out, err := filepath.Abs(r.options.Output)
+		if err != nil {
+			return r, err
+		}
+		r.options.Output = out
+	}
+	return r, nil
+}
+
+// compileFailed is go build's own answer in exit codes of this tool.
+func buildFailed(err error) int {
+	var source *reload.CompileError
+	if errors.As(err, &source) {
+		os.Stderr.WriteString(source.Output)
+		return 2
+	}
+	say("%v", err)
+	return 3
+}
+
+func newBuild(r buildRequest) (*reload.Program, error) {
+	tool, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	return reload.NewBuild(ctx, tool, r.options)
+}
+
+func buildCommand(args []string) int {
+	r, err := parseBuild(args)
+	if err != nil {
+		return misused("build: %v", err)
+	}
+	if len(r.args) > 0 {
+		return misused("build: arguments after -- are for a program that is started; use run")
+	}
+	if r.options.Output == "" {
+		r.options.Output, err = defaultOutput(r.options)
+		if err != nil {
+			return misused("build: %v", err)
+		}
+	}
+	if _, err := newBuild(r); err != nil {
+		return buildFailed(err)
+	}
+	return 0
+}
+
+func runCommand(args []string) int {
+	r, err := parseBuild(args)
+	if err != nil {
+		return misused("run: %v", err)
+	}
+	if r.options.Output != "" {
+		return misused("run: flag -o is for build")
+	}
+	program, err := newBuild(r)
+	if err != nil {
+		return buildFailed(err)
+	}
+	child, err := session.StartChild(program.Binary, r.args)
+	if err != nil {
+		say("%v", err)
+		return 3
+	}
+	s := session.New()
+	s.Add(program)
+	service, err := s.Serve(child.PID())
+	if err != nil {
+		say("refreshes will start cold: %v", err)
+	}
+	code, err := child.Wait(func() {
+		if service != nil {
+			service.Close()
+		}
+		s.Close()
+	})
+	if err != nil {
+		say("%v", err)
+	}
+	return code
+}

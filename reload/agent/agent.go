@@ -1,0 +1,190 @@
+//go:build linux && amd64 && go1.25
+
+// Package agent knows how to change the program that it is part of: it takes patches over a socket that its own user
+// alone can open, judges them, and makes them live. It must never know how a patch is made, or anything of the source.
+//
+// A program imports it for its side effect:
+//
+//	import _ "github.com/limeade-go/limeade/reload/agent"
+//
+// HACKING.md beside this file says how it works and what it relies on.
+package agent
+
+import (
+	"runtime"
+	"sync"
+	"syscall"
+
+	"github.com/limeade-go/limeade/reload/agent/internal/rt"
+	"github.com/limeade-go/limeade/reload/patch"
+)
+
+func init() {
+	rt.Init()
+	a := &agent{started: now(), version: runtime.Version()}
+	a.live = a.started
+	l, err := listen()
+	if err != nil {
+		complain("cannot listen, so this program cannot be refreshed: " + err.Error())
+		return
+	}
+	rt.Go(func() { l.serve(a) })
+}
+
+// An agent is the state of the program's one agent.
+type agent struct {
+	version string
+	started int64 // nanoseconds since 1970
+
+	// writer is held while the process is changed. Who cannot have it at once is told so.
+	writer sync.Mutex
+	// runtime is the description that was found true last; guarded by writer.
+	runtime *rt.Runtime
+	// undo holds what takes back the applied refreshes, the last one last; guarded by writer.
+	undo []refresh
+
+	mu sync.Mutex // guards what follows
+	// image is what runs; nil before it is asked for.
+	image      *rt.Image
+	imageError error
+	// [arena.Lo, arena.Hi) is reserved, arenaNext the first free address in it.
+	arena      rt.Range
+	arenaNext  uint64
+	arenaError error
+	generation uint32
+	source     string
+	live       int64 // nanoseconds since 1970
+	mapped     uint64
+	retired    []body
+	described  *rt.Runtime // runtime, for those who only read
+	undoDepth  uint32 // len(undo)
+}
+
+// A body is the code of a function that was replaced.
+type body struct {
+	name string
+	rt.Range
+}
+
+// A refresh is what must be known to take one back.
+type refresh struct {
+	writes  []patch.Write // Expect is what the refresh wrote, New what was there before
+	windows []patch.Window
+	funcs   []patch.Func
+}
+
+// handle answers a request with a whole frame. A failure of the agent itself must not end the program.
+func (a *agent) handle(kind patch.Kind, payload []byte) (reply []byte) {
+	defer func() {
+		if v := recover(); v != nil {
+			reply = refuse(patch.Internal, "agent failed: "+describe(v)).Encode()
+		}
+	}()
+	q, err := patch.DecodeRequest(kind, payload)
+	if err != nil {
+		return refusal(err).Encode()
+	}
+	switch q.Kind {
+	case patch.KindHello:
+		return a.hello()
+	case patch.KindApply:
+		return a.apply(q.Patch)
+	case patch.KindRollback:
+		return a.rollback(q.Base, q.Source)
+	}
+	return a.stale()
+}
+
+// prepare reads the image and reserves the arena, once.
+func (a *agent) prepare() (*rt.Image, *patch.Error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.image == nil && a.imageError == nil {
+		a.image, a.imageError = rt.ReadImage()
+	}
+	if a.imageError != nil {
+		return nil, refuse(patch.Internal, a.imageError.Error())
+	}
+	if a.arena.Hi == 0 && a.arenaError == nil {
+		a.arena, a.arenaError = reserve(a.image)
+		a.arenaNext = a.arena.Lo
+	}
+	if a.arenaError != nil {
+		return nil, refuse(patch.NoMemory, a.arenaError.Error())
+	}
+	return a.image, nil
+}
+
+// hello describes the process.
+func (a *agent) hello() []byte {
+	im, refused := a.prepare()
+	if refused != nil {
+		return refused.Encode()
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return patch.HelloReply{
+		Protocol:   patch.Protocol,
+		PID:        uint32(syscall.Getpid()),
+		BuildID:    im.BuildID,
+		GoVersion:  a.version,
+		Generation: a.generation,
+		Source:     a.source,
+		Bias:       im.Bias,
+		TextBase:   im.TextBase,
+		ArenaLo:    a.arena.Lo,
+		ArenaHi:    a.arena.Hi,
+		ArenaNext:  a.arenaNext,
+		Started:    a.started,
+		Live:       a.live,
+		Mapped:     a.mapped,
+		Retired:    uint32(len(a.retired)),
+		Undo:       a.undoDepth,
+	}.Encode()
+}
+
+// now is the time in nanoseconds since 1970.
+func now() int64 {
+	var t syscall.Timeval
+	if err := syscall.Gettimeofday(&t); err != nil {
+		return 0
+	}
+	return t.Nano()
+}
+
+// refuse makes a refusal.
+func refuse(code patch.Code, message string) *patch.Error {
+	return &patch.Error{Code: code, Message: message}
+}
+
+// refusal makes one of an error, which is one already if package patch found it.
+func refusal(err error) *patch.Error {
+	if e, ok := err.(*patch.Error); ok {
+		return e
+	}
+	return refuse(patch.Internal, err.Error())
+}
+
+// describe puts a panic's value into words.
+func describe(v any) (words string) {
+	defer func() {
+		if recover() != nil {
+			words = "a value whose method panics as well"
+		}
+	}()
+	switch v := v.(type) {
+	case error:
+		return v.Error()
+	case interface{ String() string }:
+		return v.String()
+	case string:
+		return v
+	}
+	return "a value that is no error and no string"
+}
+
+// complain writes one line to standard error.
+func complain(message string) {
+	// There is nobody to tell when standard error is closed.
+	_, _ = syscall.Write(2, []byte("limeade: "+message+"\n"))
+}

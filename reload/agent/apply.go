@@ -1,0 +1,414 @@
+//go:build linux && amd64 && go1.25
+
+package agent
+
+import (
+	"errors"
+	"runtime"
+	"sort"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/limeade-go/limeade/reload/agent/internal/rt"
+	"github.com/limeade-go/limeade/reload/patch"
+)
+
+// How long a refresh waits, in nanoseconds.
+const (
+	windowPatience = 2e9  // for goroutines to leave the code that is overwritten
+	initPatience   = 10e9 // for one initialisation to return
+)
+
+// A transaction is one refresh on its way. Each step that changes something adds what takes it back.
+type transaction struct {
+	agent *agent
+	image *rt.Image
+	arena rt.Range // what patches may still use
+	p     *patch.Patch
+	r     *rt.Runtime
+	back  []func() error
+	reply patch.ApplyReply
+}
+
+// apply makes an encoded patch live, or says why not.
+func (a *agent) apply(encoded []byte) []byte {
+	im, refused := a.prepare()
+	if refused != nil {
+		return refused.Encode()
+	}
+	if !a.writer.TryLock() {
+		return refuse(patch.Busy, "process is being changed by another client; try again").Encode()
+	}
+	defer a.writer.Unlock()
+	t := &transaction{agent: a, image: im}
+	if refused := t.run(encoded); refused != nil {
+		for i := len(t.back) - 1; i >= 0; i-- {
+			if err := t.back[i](); err != nil {
+				refused.Message += "; then " + err.Error()
+			}
+		}
+		return refused.Encode()
+	}
+	return t.reply.Encode()
+}
+
+// run takes the steps in order. Until the last has succeeded nothing of the program's own has changed for good.
+func (t *transaction) run(encoded []byte) *patch.Error {
+	for _, step := range [...]struct {
+		do   func() *patch.Error
+		time *uint64
+	}{
+		{func() *patch.Error { return t.verify(encoded) }, &t.reply.Verify},
+		{t.place, &t.reply.Map},
+		{t.register, &t.reply.Register},
+		{t.initialise, &t.reply.Init},
+		{t.swap, &t.reply.Swap},
+	} {
+		begin := rt.Nanotime()
+		if refused := step.do(); refused != nil {
+			return refused
+		}
+		*step.time = uint64(rt.Nanotime() - begin)
+	}
+	return nil
+}
+
+// verify judges the patch against the process as it is. It changes nothing.
+func (t *transaction) verify(encoded []byte) *patch.Error {
+	p, err := patch.Decode(encoded)
+	if err != nil {
+		return refusal(err)
+	}
+	t.p = p
+	a := t.agent
+	a.mu.Lock()
+	generation := a.generation
+	t.arena = rt.Range{Lo: a.arenaNext, Hi: a.arena.Hi}
+	whole := a.arena
+	a.mu.Unlock()
+	switch {
+	case p.BuildID != t.image.BuildID:
+		return refuse(patch.WrongBuild, "patch is for the build "+p.BuildID+", the process runs "+t.image.BuildID)
+	case p.GoVersion != a.version:
+		return refuse(patch.WrongGo, "patch is for "+p.GoVersion+", the process runs "+a.version)
+	case p.Base != generation:
+		return refuse(patch.WrongGeneration, "patch is for generation "+strconv.Itoa(int(p.Base))+
+			", the process is at "+strconv.Itoa(int(generation)))
+	case p.Origin < t.arena.Lo || p.End() > t.arena.Hi:
+		return refuse(patch.NoMemory, "patch takes "+rt.Hex(p.Origin)+" to "+rt.Hex(p.End())+
+			", free is "+rt.Hex(t.arena.Lo)+" to "+rt.Hex(t.arena.Hi))
+	}
+	if a.runtime == nil || a.runtime.Runtime != p.Runtime {
+		r, err := rt.Check(&p.Runtime, t.image)
+		if err != nil {
+			return refuse(patch.Corrupt, "patch does not describe this runtime: "+err.Error())
+		}
+		a.runtime = r
+	}
+	t.r = a.runtime
+	for _, list := range [...][]patch.Write{p.Writes, p.Early} {
+		for _, w := range list {
+			n := uint64(len(w.New))
+			earlier := w.Addr >= whole.Lo && w.Addr < t.arena.Lo && n <= t.arena.Lo-w.Addr
+			if !earlier && !t.image.Contains(w.Addr, n) {
+				return refuse(patch.Corrupt, "patch writes to "+rt.Hex(w.Addr)+", outside the program and its patches")
+			}
+		}
+		ranges, overlap := rangesOf(list)
+		if overlap != 0 {
+			return refuse(patch.Corrupt, "patch writes to "+rt.Hex(overlap)+" twice")
+		}
+		if err := rt.Readable(ranges); err != nil {
+			return refuse(patch.Corrupt, "patch writes where nothing can be read: "+err.Error())
+		}
+		for _, w := range list {
+			if !rt.Equal(w.Addr, w.Expect) {
+				return unexpected(w.Addr)
+			}
+		}
+	}
+	return nil
+}
+
+func unexpected(addr uint64) *patch.Error {
+	return refuse(patch.Mismatch, "memory at "+rt.Hex(addr)+" is not as the patch expects")
+}
+
+// rangesOf returns the ranges of the writes by address, and an address that two of them share, 0 if there is none.
+func rangesOf(writes []patch.Write) (ranges []rt.Range, overlap uint64) {
+	ranges = make([]rt.Range, len(writes))
+	for i, w := range writes {
+		ranges[i] = rt.Range{Lo: w.Addr, Hi: w.Addr + uint64(len(w.New))}
+	}
+	sort.Slice(ranges, func(i, j int) bool { return ranges[i].Lo < ranges[j].Lo })
+	for i := 1; i < len(ranges); i++ {
+		if ranges[i].Lo < ranges[i-1].Hi {
+			return nil, ranges[i].Lo
+		}
+	}
+	return ranges, 0
+}
+
+// place puts the segments into memory, and makes the early writes.
+func (t *transaction) place() *patch.Error {
+	p := t.p
+	size := p.End() - p.Origin
+	if err := rt.Protect(p.Origin, size, rt.ReadWrite); err != nil {
+		return refuse(patch.NoMemory, "patch memory: "+err.Error())
+	}
+	t.back = append(t.back, func() error { return rt.Discard(p.Origin, size) })
+	rt.Copy(p.Origin, p.Text)
+	rt.Copy(p.ROAddr(), p.ROData)
+	rt.Copy(p.DataAddr(), p.Data)
+	if p.Module == 0 {
+		if refused := t.seal(); refused != nil {
+			return refused
+		}
+	}
+	return t.early()
+}
+
+// seal gives the segments their final protection: no memory is writable and executable.
+func (t *transaction) seal() *patch.Error {
+	p := t.p
+	if err := rt.Protect(p.Origin, p.ROAddr()-p.Origin, rt.ReadExec); err != nil {
+		return refuse(patch.NoMemory, "patch text: "+err.Error())
+	}
+	if err := rt.Protect(p.ROAddr(), p.DataAddr()-p.ROAddr(), rt.Read); err != nil {
+		return refuse(patch.NoMemory, "patch data: "+err.Error())
+	}
+	return nil
+}
+
+// early makes the writes that need no stop.
+func (t *transaction) early() *patch.Error {
+	if len(t.p.Early) == 0 {
+		return nil
+	}
+	if err := storeAll(t.p.Early, false); err != nil {
+		return refuse(patch.Internal, "patch early writes: "+err.Error())
+	}
+	t.back = append(t.back, func() error { return storeAll(t.p.Early, true) })
+	return nil
+}
+
+// storeAll makes writes, or takes them back, while the program runs.
+func storeAll(writes []patch.Write, back bool) error {
+	ranges, _ := rangesOf(writes)
+	opening, err := rt.Open(ranges)
+	if err != nil {
+		return err
+	}
+	for _, w := range writes {
+		if back {
+			rt.Store(w.Addr, w.Expect)
+		} else {
+			rt.Store(w.Addr, w.New)
+		}
+	}
+	return opening.Close()
+}
+
+// register makes the module and its types known to the runtime. That cannot be taken back: from then on the patch stays
+// mapped, whether it becomes live or not, because the runtime may have pointed at any part of it.
+func (t *transaction) register() *patch.Error {
+	p := t.p
+	if p.Module == 0 {
+		return nil
+	}
+	m := &rt.Module{
+		Addr: p.Module, TextLo: p.Origin, TextHi: p.Origin + uint64(len(p.Text)), Lo: p.Origin, Hi: p.End(),
+		Typelinks: p.Typelinks, TypelinkCount: p.TypelinkCount,
+	}
+	if err := t.r.CheckModule(m); err != nil {
+		return refuse(patch.Corrupt, "patch "+err.Error())
+	}
+	t.back = t.back[1:] // the memory stays
+	t.agent.taken(p)
+	t.r.Register(m)
+	for _, f := range p.Funcs {
+		if _, entry := rt.FuncAt(f.NewLo); entry != f.NewLo && f.NewLo >= m.TextLo && f.NewLo < m.TextHi {
+			return refuse(patch.Corrupt, "patch function "+f.Name+" is not in its function table")
+		}
+	}
+	for _, i := range p.Itabs {
+		itab := rt.Itab(i.Inter, i.Type)
+		if itab == 0 {
+			return refuse(patch.Corrupt, "patch wants the itab of a type, "+rt.Hex(i.Type)+", that does not implement the interface")
+		}
+		rt.StoreWord(i.Slot, itab)
+	}
+	return t.seal()
+}
+
+// taken notes that the memory of p is in use for ever.
+func (a *agent) taken(p *patch.Patch) {
+	a.mu.Lock()
+	a.arenaNext = p.End()
+	a.mapped += p.End() - p.Origin
+	a.mu.Unlock()
+}
+
+// initialise runs the patch's initialisers, each in a goroutine of its own: it may panic, exit or block.
+func (t *transaction) initialise() *patch.Error {
+	for _, entry := range t.p.Calls {
+		if why := call(entry); why != "" {
+			name, _ := rt.FuncAt(entry)
+			return refuse(patch.InitFailed, name+" "+why)
+		}
+	}
+	return nil
+}
+
+// call calls a function and says what went wrong, "" if it returned.
+func call(entry uint64) string {
+	var failure string
+	var ended atomic.Bool
+	go func() {
+		returned := false
+		defer func() {
+			if !returned {
+				if v := recover(); v != nil {
+					failure = "panicked: " + describe(v)
+				} else {
+					failure = "ended its goroutine"
+				}
+			}
+			ended.Store(true)
+		}()
+		rt.Call(entry)
+		returned = true
+	}()
+	if !wait(initPatience, ended.Load) {
+		return "did not return within 10 s"
+	}
+	return failure
+}
+
+// wait asks done again and again, ever more rarely, for at most patience nanoseconds.
+func wait(patience int64, done func() bool) bool {
+	deadline := rt.Nanotime() + patience
+	for pause := int64(20e3); !done(); pause = min(2*pause, 5e6) {
+		if rt.Nanotime() > deadline {
+			return false
+		}
+		runtime.Gosched()
+		if !done() {
+			rt.Sleep(pause)
+		}
+	}
+	return true
+}
+
+// swap makes the patch live.
+func (t *transaction) swap() *patch.Error {
+	p := t.p
+	undo := refresh{
+		writes:  make([]patch.Write, len(p.Writes)),
+		windows: append([]patch.Window(nil), p.Windows...),
+		funcs:   append([]patch.Func(nil), p.Funcs...),
+	}
+	for i, w := range p.Writes {
+		undo.writes[i] = patch.Write{
+			Addr:   w.Addr,
+			Expect: append([]byte(nil), w.New...),
+			New:    append([]byte(nil), w.Expect...),
+		}
+	}
+	if refused := t.agent.exchange(t.r, p.Writes, p.Windows, p.Funcs, &t.reply); refused != nil {
+		return refused
+	}
+	a := t.agent
+	a.undo = append(a.undo, undo)
+	if p.Module == 0 {
+		a.taken(p)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, f := range p.Funcs {
+		a.retire(f.Name, rt.Range{Lo: f.OldLo, Hi: f.OldHi})
+	}
+	a.became(p.Next, p.Source)
+	t.reply.Generation = p.Next
+	return nil
+}
+
+// became notes the new generation. mu is held.
+func (a *agent) became(generation uint32, source string) {
+	a.generation, a.source, a.live = generation, source, now()
+	a.described = a.runtime
+	a.undoDepth = uint32(len(a.undo))
+}
+
+// retire notes that the code is no longer live. mu is held.
+func (a *agent) retire(name string, code rt.Range) {
+	a.revive(code)
+	a.retired = append(a.retired, body{name, code})
+}
+
+// revive notes that the code is live again. mu is held.
+func (a *agent) revive(code rt.Range) {
+	kept := a.retired[:0]
+	for _, b := range a.retired {
+		if b.Range != code {
+			kept = append(kept, b)
+		}
+	}
+	a.retired = kept
+}
+
+// exchange applies writes in one stop of the world, as soon as no goroutine is in one of the windows, and fills in the
+// times. It changes nothing if it refuses.
+func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Window, funcs []patch.Func, reply *patch.ApplyReply) *patch.Error {
+	ranges, _ := rangesOf(writes)
+	rt.PrepareCode()
+	opening, err := rt.Open(ranges)
+	if err != nil {
+		return refuse(patch.Internal, "code pages: "+err.Error())
+	}
+	s := rt.NewSwap(r, writes, windows)
+	var out rt.Outcome
+	attempts := uint32(0)
+	wait(windowPatience, func() bool {
+		out = s.Attempt()
+		attempts++
+		if uint64(out.Pause) > reply.Pause {
+			reply.Pause, reply.Stopping = uint64(out.Pause), uint64(out.Stopping)
+		}
+		return out.State != rt.InWindow
+	})
+	reply.Retries = attempts - 1
+	err = opening.Close()
+	switch {
+	case out.State == rt.Mismatch:
+		return because(unexpected(out.At), err)
+	case out.State == rt.InWindow:
+		return because(refuse(patch.WindowBusy, "a goroutine does not leave "+windowName(out.At, funcs)+
+			" for long enough to replace it"), err)
+	case err != nil:
+		// It is live; that its pages stay writable harms nobody.
+		complain("code pages stay writable: " + err.Error())
+	}
+	return nil
+}
+
+// because adds a second failure to a refusal.
+func because(refused *patch.Error, err error) *patch.Error {
+	if err != nil {
+		refused.Message = errors.Join(refused, err).Error()
+	}
+	return refused
+}
+
+// windowName names the function that pc is in.
+func windowName(pc uint64, funcs []patch.Func) string {
+	for _, f := range funcs {
+		if f.OldLo <= pc && pc < f.OldHi {
+			return f.Name
+		}
+	}
+	if name, _ := rt.FuncAt(pc); name != "" {
+		return name
+	}
+	return "code that is to be overwritten"
+}

@@ -1,0 +1,260 @@
+//go:build linux && amd64 && go1.25
+
+package rt
+
+import (
+	"errors"
+	"runtime"
+	"unsafe"
+
+	"github.com/limeade-go/limeade/reload/patch"
+)
+
+// A Runtime is a patch's description of the runtime that has been found true of this process.
+type Runtime struct {
+	patch.Runtime
+	// The functions that are called by address. They are made once: making one allocates.
+	stop            func(reason uint8) worldStop // waits for a garbage collection to end before it stops the world
+	start           func(worldStop)
+	modulesinit     func()
+	moduleTypelinks func(md uintptr) []unsafe.Pointer
+}
+
+// function makes the func value of type F of the code at entry.
+//
+//go:nocheckptr
+func function[F any](entry uint64) F {
+	word := uintptr(entry)
+	value := unsafe.Pointer(&word)
+	return *(*F)(unsafe.Pointer(&value))
+}
+
+// worldStop is runtime.worldStop (runtime/proc.go); the linker compares it with the toolchain's source.
+type worldStop struct {
+	reason           uint8
+	startedStopping  int64
+	finishedStopping int64
+	stoppingCPUTime  int64
+}
+
+// maxOffset bounds what can be an offset in g or moduledata.
+const maxOffset = 1 << 12
+
+// Check compares what p says with the process: names and entries of functions with the function table, variables
+// and offsets with what is known to be in them. A wrong description is refused here and not found out by a crash.
+//
+//go:norace
+//go:nocheckptr
+func Check(p *patch.Runtime, im *Image) (*Runtime, error) {
+	// stopTheWorldGC and startTheWorldGC are in this program because GOMAXPROCS calls them.
+	runtime.GOMAXPROCS(0)
+
+	for _, f := range [...]struct {
+		entry uint64
+		name  string
+	}{
+		{p.StopTheWorldGC, "runtime.stopTheWorldGC"},
+		{p.StartTheWorldGC, "runtime.startTheWorldGC"},
+		{p.ModulesInit, "runtime.modulesinit"},
+		{p.AsyncPreemptLo, "runtime.asyncPreempt"},
+		{p.AsyncPreempt2Lo, "runtime.asyncPreempt2"},
+		{p.ModuleTypelinks, "runtime.moduleTypelinks"},
+	} {
+		if f.entry == 0 && f.name == "runtime.moduleTypelinks" {
+			continue
+		}
+		if name, entry := FuncAt(f.entry); name != f.name || entry != f.entry {
+			return nil, errors.New(f.name + " is not at " + Hex(f.entry))
+		}
+	}
+	for _, r := range [...]Range{{p.AsyncPreemptLo, p.AsyncPreemptHi}, {p.AsyncPreempt2Lo, p.AsyncPreempt2Hi}} {
+		if _, entry := FuncAt(r.Hi - 1); r.Hi <= r.Lo || entry != r.Lo {
+			return nil, errors.New("the function at " + Hex(r.Lo) + " does not end at " + Hex(r.Hi))
+		}
+	}
+	if (p.ModuleTypelinks == 0) != (p.ModuleToTypelinks == 0) {
+		return nil, errors.New("runtime.moduleTypelinks and its map are not both given")
+	}
+	for _, v := range [...]struct{ addr, size uint64 }{
+		{p.FirstModuleData, p.ModuleDataSize}, {p.AllGLen, 8}, {p.AllGPtr, 8}, {p.ModuleToTypelinks, 8},
+	} {
+		if v.addr != 0 && (v.addr%8 != 0 || !im.Contains(v.addr, v.size)) {
+			return nil, errors.New("the variable at " + Hex(v.addr) + " is not in the program's data")
+		}
+	}
+	if p.WorldStopSize != uint64(unsafe.Sizeof(worldStop{})) || p.StopReason > 0xff {
+		return nil, errors.New("runtime.worldStop is not what the agent knows")
+	}
+	for _, o := range [...]uint64{
+		p.ModTextOffset, p.ModETextOffset, p.ModMinPCOffset, p.ModMaxPCOffset, p.ModFtabOffset, p.ModTypesOffset,
+		p.ModETypesOffset, p.ModBadOffset, p.ModGCDataMaskOffset, p.ModGCBSSMaskOffset, p.ModNextOffset, p.ModPctabOffset,
+	} {
+		if o >= p.ModuleDataSize || p.ModuleDataSize > maxOffset {
+			return nil, errors.New("runtime.moduledata has no offset " + Hex(o))
+		}
+	}
+	for _, o := range [...]uint64{
+		p.FuncPcspOffset,
+		p.GStackLoOffset, p.GStackHiOffset, p.GSchedSPOffset, p.GSchedPCOffset, p.GSchedBPOffset, p.GSyscallSPOffset,
+		p.GSyscallPCOffset, p.GSyscallBPOffset, p.GAtomicStatusOffset, p.GGoidOffset, p.GAsyncSafePointOffset,
+	} {
+		if o >= maxOffset {
+			return nil, errors.New("runtime.g has no offset " + Hex(o))
+		}
+	}
+	r := &Runtime{
+		Runtime:         *p,
+		stop:            function[func(uint8) worldStop](p.StopTheWorldGC),
+		start:           function[func(worldStop)](p.StartTheWorldGC),
+		modulesinit:     function[func()](p.ModulesInit),
+		moduleTypelinks: function[func(uintptr) []unsafe.Pointer](p.ModuleTypelinks),
+	}
+	if err := r.checkModule(); err != nil {
+		return nil, err
+	}
+	if !r.findSelf() {
+		return nil, errors.New("runtime.allgs does not list the goroutine that looks for itself")
+	}
+	return r, nil
+}
+
+// checkModule compares the first moduledata with what the linker and findfunc say.
+//
+//go:norace
+//go:nocheckptr
+func (r *Runtime) checkModule() error {
+	first := uintptr(r.FirstModuleData)
+	if load(first+uintptr(r.ModTextOffset)) != uintptr(unsafe.Pointer(&text)) {
+		return errors.New("runtime.firstmoduledata is not at " + Hex(r.FirstModuleData))
+	}
+	entry := uintptr(r.StopTheWorldGC)
+	if findfunc(entry).datap != first ||
+		load(first+uintptr(r.ModMinPCOffset)) > entry || load(first+uintptr(r.ModMaxPCOffset)) <= entry ||
+		load(first+uintptr(r.ModETextOffset)) <= entry ||
+		load(first+uintptr(r.ModTypesOffset)) >= load(first+uintptr(r.ModETypesOffset)) ||
+		load(first+uintptr(r.ModGCDataMaskOffset)) == 0 || load(first+uintptr(r.ModGCBSSMaskOffset)) == 0 ||
+		load8(first+uintptr(r.ModBadOffset)) != 0 {
+		return errors.New("runtime.moduledata has other offsets")
+	}
+	const most = 1 << 20
+	for md, n := first, 0; md != lastmoduledatap; n++ {
+		md = load(md + uintptr(r.ModNextOffset))
+		if md == 0 || n == most {
+			return errors.New("runtime.moduledata is not linked at the given offset")
+		}
+	}
+	if delta, ok := r.spDelta(entry); !ok || delta != 0 {
+		return errors.New("runtime._func has other offsets")
+	}
+	return nil
+}
+
+// findSelf looks for the calling goroutine in the list of all: the one that runs on this stack.
+//
+//go:norace
+//go:nocheckptr
+func (r *Runtime) findSelf() bool {
+	var here byte
+	sp := uintptr(unsafe.Pointer(&here))
+	n, list := r.goroutines()
+	for i := uintptr(0); i < n; i++ {
+		g := load(list + 8*i)
+		if load(g+uintptr(r.GStackLoOffset)) <= sp && sp < load(g+uintptr(r.GStackHiOffset)) {
+			return r.status(g) == uint32(r.Grunning) && load8(g+uintptr(r.GAsyncSafePointOffset)) == 0
+		}
+	}
+	return false
+}
+
+// A Module is what a patch wants to be registered.
+type Module struct {
+	// Addr is the address of its moduledata. [TextLo, TextHi) is its code, [Lo, Hi) all of the patch.
+	Addr           uint64
+	TextLo, TextHi uint64
+	Lo, Hi         uint64
+	// Typelinks is the address of TypelinkCount *_type, sorted.
+	Typelinks     uint64
+	TypelinkCount uint32
+}
+
+// CheckModule looks for what would make the runtime throw or read beyond the patch. The module must be mapped.
+//
+//go:norace
+//go:nocheckptr
+func (r *Runtime) CheckModule(m *Module) error {
+	if m.Addr%8 != 0 || m.Addr < m.Lo || m.Addr > m.Hi || m.Hi-m.Addr < r.ModuleDataSize {
+		return errors.New("module data does not fit into the patch")
+	}
+	md, first := uintptr(m.Addr), uintptr(r.FirstModuleData)
+	field := func(md uintptr, offset uint64) uint64 { return uint64(load(md + uintptr(offset))) }
+	minpc, maxpc := field(md, r.ModMinPCOffset), field(md, r.ModMaxPCOffset)
+	switch {
+	case field(md, r.ModTextOffset) != field(first, r.ModTextOffset):
+		return errors.New("module text is not based at the program's")
+	case minpc < m.TextLo || maxpc > m.TextHi || minpc >= maxpc:
+		return errors.New("module code lies outside the patch's text")
+	case field(md, r.ModNextOffset) != 0 || load8(md+uintptr(r.ModBadOffset)) != 0:
+		return errors.New("module data is not fresh")
+	case field(md, r.ModGCDataMaskOffset) == 0 || field(md, r.ModGCBSSMaskOffset) == 0:
+		return errors.New("module has no pointer masks")
+	}
+	// ftab is a []functab{entryoff, funcoff uint32}, offsets from text, in order, the last one a sentinel (symtab.go).
+	ftab, n := field(md, r.ModFtabOffset), field(md, r.ModFtabOffset+8)
+	if ftab < m.Lo || ftab >= m.Hi || n < 2 || n > (m.Hi-ftab)/8 {
+		return errors.New("module function table lies outside the patch")
+	}
+	base := field(first, r.ModTextOffset)
+	last := minpc
+	for i := uint64(0); i < n; i++ {
+		pc := base + uint64(load32(uintptr(ftab+8*i)))
+		if pc < last || i == 0 && pc != minpc || i == n-1 && pc != maxpc {
+			return errors.New("module function table is not in order")
+		}
+		last = pc
+	}
+	return nil
+}
+
+// Register makes the module known to the runtime. From then on it must stay mapped.
+//
+//go:norace
+//go:nocheckptr
+func (r *Runtime) Register(m *Module) {
+	store(lastmoduledatap+uintptr(r.ModNextOffset), uintptr(m.Addr))
+	lastmoduledatap = uintptr(m.Addr)
+	r.modulesinit()
+	if m.TypelinkCount > 0 && r.ModuleToTypelinks != 0 {
+		r.addTypelinks(m)
+	}
+}
+
+// addTypelinks gives the runtime the list of types that reflect searches, where moduledata has no room for it (Go 1.27,
+// runtime/type.go): its own function makes the entry of the map, which is then overwritten in a stop, since its lock
+// is out of reach. That function is called again for the race detector, which takes it for the lock.
+//
+//go:norace
+//go:nocheckptr
+func (r *Runtime) addTypelinks(m *Module) {
+	r.moduleTypelinks(uintptr(m.Addr))
+	// The map's own type is map[*moduledata][]*_type; moduledata is not in the heap, which makes the key a number.
+	index := *(*map[uintptr][]unsafe.Pointer)(pointer(uintptr(r.ModuleToTypelinks)))
+	list := unsafe.Slice((*unsafe.Pointer)(pointer(uintptr(m.Typelinks))), m.TypelinkCount)
+	w := r.stop(uint8(r.StopReason))
+	index[uintptr(m.Addr)] = list
+	r.start(w)
+	r.moduleTypelinks(uintptr(m.Addr))
+}
+
+// Itab returns the address of the runtime's itab for the interface type inter and the type typ; 0 if typ does not
+// implement inter.
+//
+//go:nocheckptr
+func Itab(inter, typ uint64) uint64 {
+	return uint64(uintptr(getitab(pointer(uintptr(inter)), pointer(uintptr(typ)), true)))
+}
+
+// StoreWord writes the word at addr.
+func StoreWord(addr, v uint64) { store(uintptr(addr), uintptr(v)) }
+
+// Call calls the func() whose entry is given.
+func Call(entry uint64) { function[func()](entry)() }

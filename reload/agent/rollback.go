@@ -1,0 +1,45 @@
+//go:build linux && amd64 && go1.25
+
+package agent
+
+import (
+	"strconv"
+
+	"github.com/limeade-go/limeade/reload/agent/internal/rt"
+	"github.com/limeade-go/limeade/reload/patch"
+)
+
+// rollback takes the last refresh back that is not taken back yet. The process gets a new generation with the code of
+// the one before; what the refresh mapped and registered stays.
+func (a *agent) rollback(base uint32, source string) []byte {
+	if !a.writer.TryLock() {
+		return refuse(patch.Busy, "process is being changed by another client; try again").Encode()
+	}
+	defer a.writer.Unlock()
+	a.mu.Lock()
+	generation := a.generation
+	a.mu.Unlock()
+	if base != generation {
+		return refuse(patch.WrongGeneration, "rollback is for generation "+strconv.Itoa(int(base))+
+			", the process is at "+strconv.Itoa(int(generation))).Encode()
+	}
+	if len(a.undo) == 0 {
+		return refuse(patch.NothingToUndo, "process runs its build; there is no refresh to roll back").Encode()
+	}
+	last := a.undo[len(a.undo)-1]
+	reply := patch.ApplyReply{Generation: generation + 1}
+	begin := rt.Nanotime()
+	if refused := a.exchange(a.runtime, last.writes, last.windows, last.funcs, &reply); refused != nil {
+		return refused.Encode()
+	}
+	reply.Swap = uint64(rt.Nanotime() - begin)
+	a.undo = a.undo[:len(a.undo)-1]
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, f := range last.funcs {
+		a.revive(rt.Range{Lo: f.OldLo, Hi: f.OldHi})
+		a.retire(f.Name, rt.Range{Lo: f.NewLo, Hi: f.NewHi})
+	}
+	a.became(generation+1, source)
+	return reply.Encode()
+}

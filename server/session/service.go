@@ -1,0 +1,197 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/limeade-go/limeade/reload"
+)
+
+// A Query is one request of a front end.
+type Query struct {
+	Verb Verb   `json:"verb"`
+	Dir  string `json:"dir"` // absolute; the workspace is the one around it
+	PID  int    `json:"pid"` // 0: every process of the workspace
+}
+
+// A Verb is what a query asks for.
+type Verb string
+
+const (
+	Check    Verb = "check"
+	Refresh  Verb = "refresh"
+	Rollback Verb = "rollback"
+	GetState Verb = "status"
+)
+
+// A Reply has one answer, or one entry of a status, for each process that the query was about.
+type Reply struct {
+	Answers   []*Answer `json:"answers,omitempty"`
+	Processes []Process `json:"processes,omitempty"`
+}
+
+// A Service answers the queries of other processes about the program that this one started: it holds
+// what it learned of the build, so that a refresh from another terminal need not start cold.
+type Service struct {
+	session  *Session
+	pid      int
+	listener net.Listener
+	path     string
+}
+
+// socketPrefix begins the names of services' sockets, which lie beside those of the agents.
+const socketPrefix = "session-"
+
+// Serve starts a service for a process.
+func (s *Session) Serve(pid int) (*Service, error) {
+	dir, err := reload.SocketDir()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, socketPrefix+strconv.Itoa(pid)+".sock")
+	_ = os.Remove(path) // of an earlier process with this number
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	svc := &Service{session: s, pid: pid, listener: l, path: path}
+	go svc.accept()
+	return svc, nil
+}
+
+// Close stops the service and removes its socket.
+func (s *Service) Close() error { return s.listener.Close() }
+
+func (s *Service) accept() {
+	for {
+		conn, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		go s.answer(conn)
+	}
+}
+
+func (s *Service) answer(conn net.Conn) {
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var q Query
+	if err := json.NewDecoder(conn).Decode(&q); err != nil {
+		return
+	}
+	if q.PID != 0 && q.PID != s.pid {
+		_ = json.NewEncoder(conn).Encode(Reply{})
+		return
+	}
+	go func() { // the asker's end closes when it gives up
+		_, _ = io.Copy(io.Discard, conn)
+		cancel()
+	}()
+	_ = json.NewEncoder(conn).Encode(s.session.do(ctx, q, []int{s.pid}))
+}
+
+// services lists the sockets of running services, by process.
+func services() (map[int]string, error) {
+	dir, err := reload.SocketDir()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	found := map[int]string{}
+	for _, e := range entries {
+		name, ok := strings.CutPrefix(e.Name(), socketPrefix)
+		if !ok {
+			continue
+		}
+		if pid, err := strconv.Atoi(strings.TrimSuffix(name, ".sock")); err == nil {
+			found[pid] = filepath.Join(dir, e.Name())
+		}
+	}
+	return found, nil
+}
+
+// errGone says that nobody answers at a service's socket.
+var errGone = errors.New("service is gone")
+
+func ask(ctx context.Context, path string, q Query) (*Reply, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", path)
+	if err != nil {
+		_ = os.Remove(path)
+		return nil, errGone
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if err := json.NewEncoder(conn).Encode(q); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	var r Reply
+	if err := json.NewDecoder(conn).Decode(&r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &r, nil
+}
+
+// Ask answers a query about every process that it concerns: by the services that hold warm state of
+// them, and for the rest from the records on disk.
+func Ask(ctx context.Context, q Query) (*Reply, error) {
+	reply := &Reply{}
+	running, err := services()
+	if err != nil {
+		return nil, err
+	}
+	answered := map[int]bool{}
+	for pid, path := range running {
+		if q.PID != 0 && q.PID != pid {
+			continue
+		}
+		r, err := ask(ctx, path, q)
+		if errors.Is(err, errGone) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		answered[pid] = true
+		reply.add(r)
+	}
+	if q.PID != 0 && answered[q.PID] {
+		return reply.sorted(), nil
+	}
+	pids, err := reload.PIDs()
+	if err != nil {
+		return nil, err
+	}
+	var rest []int
+	for _, pid := range pids {
+		if !answered[pid] && (q.PID == 0 || q.PID == pid) {
+			rest = append(rest, pid)
+		}
+	}
+	if q.PID != 0 && len(rest) == 0 {
+		rest = []int{q.PID} // it has no agent, and attaching to it says so
+	}
+	if len(rest) > 0 {
+		cold := New()
+		defer cold.Close()
+		reply.add(cold.do(ctx, q, rest))
+	}
+	return reply.sorted(), nil
+}

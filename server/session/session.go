@@ -1,0 +1,181 @@
+// Package session knows one user's running programs and their workspaces: it finds out what changed,
+// has it analysed, and has it brought into the processes. The command line and the language server
+// are its front ends; it must never know how either of them shows anything.
+package session
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/limeade-go/limeade/reload"
+)
+
+// A Session keeps what it learns of the programs that it is asked about. It is safe for concurrent use.
+type Session struct {
+	mu       sync.Mutex
+	programs map[string]*program // by build ID
+}
+
+// New returns a session that knows nothing yet.
+func New() *Session { return &Session{programs: map[string]*program{}} }
+
+// Close removes temporary files.
+func (s *Session) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.programs {
+		_ = p.Close()
+	}
+}
+
+// Add makes a build known that the caller has opened already, and learns in the background what a
+// refresh will need.
+func (s *Session) Add(p *reload.Program) {
+	prog := newProgram(p)
+	s.mu.Lock()
+	s.programs[p.BuildID] = prog
+	s.mu.Unlock()
+	go prog.warm()
+}
+
+// open returns the program of a build.
+func (s *Session) open(buildID string) (*program, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.programs[buildID]; p != nil {
+		return p, nil
+	}
+	p, err := reload.Open(buildID)
+	if err != nil {
+		return nil, err
+	}
+	prog := newProgram(p)
+	s.programs[buildID] = prog
+	return prog, nil
+}
+
+// do answers a query about some processes.
+func (s *Session) do(ctx context.Context, q Query, pids []int) *Reply {
+	reply := &Reply{}
+	for _, pid := range pids {
+		s.one(ctx, q, pid, reply)
+	}
+	return reply
+}
+
+// one answers a query about one process, if it concerns it.
+func (s *Session) one(ctx context.Context, q Query, pid int, reply *Reply) {
+	started := time.Now()
+	fail := func(err error) {
+		f := failureOf(err)
+		if q.Verb == GetState {
+			reply.Processes = append(reply.Processes, Process{PID: pid, Pending: []Edit{}, Stale: []Stale{}, Error: f})
+			return
+		}
+		a := newAnswer(pid)
+		a.Error = f
+		reply.Answers = append(reply.Answers, a)
+	}
+	proc, err := reload.Attach(ctx, pid)
+	if err != nil {
+		if q.PID == pid {
+			fail(err)
+		}
+		return
+	}
+	defer proc.Close()
+	prog, err := s.open(proc.BuildID)
+	if err != nil {
+		if q.PID == pid {
+			fail(err)
+		}
+		return
+	}
+	if q.PID == 0 && !concerns(q.Dir, prog.Module.Dir) {
+		return
+	}
+	job := &job{program: prog, proc: proc, started: started}
+	switch q.Verb {
+	case Check:
+		reply.Answers = append(reply.Answers, job.check(ctx))
+	case Refresh:
+		reply.Answers = append(reply.Answers, job.refresh(ctx))
+	case Rollback:
+		reply.Answers = append(reply.Answers, job.rollback(ctx))
+	case GetState:
+		reply.Processes = append(reply.Processes, job.status(ctx))
+	default:
+		fail(&Failure{Kind: FailureUsage, Message: fmt.Sprintf("unknown verb %q", q.Verb)})
+	}
+}
+
+// concerns reports whether a directory and a module belong to one workspace: one lies in the other.
+func concerns(dir, module string) bool {
+	within := func(a, b string) bool {
+		rel, err := filepath.Rel(b, a)
+		return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+	}
+	dir, module = resolved(dir), resolved(module)
+	return within(dir, module) || within(module, dir)
+}
+
+func resolved(path string) string {
+	if p, err := filepath.EvalSymlinks(path); err == nil {
+		return p
+	}
+	return path
+}
+
+func (r *Reply) add(o *Reply) {
+	r.Answers = append(r.Answers, o.Answers...)
+	r.Processes = append(r.Processes, o.Processes...)
+}
+
+func (r *Reply) sorted() *Reply {
+	slices.SortFunc(r.Answers, func(a, b *Answer) int { return cmp.Compare(a.PID, b.PID) })
+	slices.SortFunc(r.Processes, func(a, b Process) int { return cmp.Compare(a.PID, b.PID) })
+	return r
+}
+
+// Answer joins the answers of a reply into one: the worst first, the others with it. Without any there
+// is no process.
+func (r *Reply) Answer(q Query) *Answer {
+	if len(r.Answers) == 0 {
+		a := newAnswer(q.PID)
+		a.Error = &Failure{Kind: FailureProcess, Message: "no program of this workspace is running; start one with: limeade-lsp run PACKAGE"}
+		return a
+	}
+	worst := slices.MaxFunc(r.Answers, func(a, b *Answer) int { return cmp.Compare(a.Error.ExitCode(), b.Error.ExitCode()) })
+	first := *worst
+	for _, a := range r.Answers {
+		if a != worst {
+			first.Others = append(first.Others, a)
+		}
+	}
+	return &first
+}
+
+func newAnswer(pid int) *Answer { return &Answer{PID: pid, Edits: []Edit{}, Stale: []Stale{}} }
+
+// failureOf puts an error into the words of an answer.
+func failureOf(err error) *Failure {
+	var f *Failure
+	var refused *reload.RefusedError
+	var source *reload.CompileError
+	switch {
+	case errors.As(err, &f):
+		return f
+	case errors.As(err, &refused):
+		return &Failure{Kind: FailureRefused, Message: refused.Error() + "; restart the program to run this edit"}
+	case errors.As(err, &source):
+		return &Failure{Kind: FailureSource, Message: source.Error()}
+	}
+	return &Failure{Kind: FailureProcess, Message: err.Error()}
+}
