@@ -2,7 +2,6 @@ package reload
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/gob"
@@ -27,26 +26,6 @@ type Process struct {
 	client *wire.Client
 }
 
-// Processes lists the running programs of this user that have an agent. One that does not answer has
-// its error in errs, by process ID.
-func Processes(ctx context.Context) (list []*Process, errs map[int]error, err error) {
-	pids, err := wire.List()
-	if err != nil {
-		return nil, nil, err
-	}
-	errs = map[int]error{}
-	for _, pid := range pids {
-		p, err := Attach(ctx, pid)
-		if err != nil {
-			errs[pid] = err
-			continue
-		}
-		list = append(list, p)
-	}
-	slices.SortFunc(list, func(a, b *Process) int { return cmp.Compare(a.PID, b.PID) })
-	return list, errs, nil
-}
-
 // Attach connects to the agent of a process.
 func Attach(ctx context.Context, pid int) (*Process, error) {
 	c, err := wire.Dial(ctx, pid)
@@ -55,17 +34,19 @@ func Attach(ctx context.Context, pid int) (*Process, error) {
 	}
 	hello, err := c.Hello(ctx)
 	if err != nil {
-		c.Close()
-		return nil, err
+		return nil, errors.Join(err, c.Close())
 	}
 	return &Process{HelloReply: hello, client: c}, nil
 }
 
 // Close ends the connection; the process goes on.
-func (p *Process) Close() { p.client.Close() }
+func (p *Process) Close() { _ = p.client.Close() }
 
 // Stale counts the goroutines that are inside of code which was replaced.
-func (p *Process) Stale(ctx context.Context) ([]patch.StaleFunc, error) { return p.client.Stale(ctx) }
+func (p *Process) Stale(ctx context.Context) ([]patch.StaleFunc, error) {
+	r, err := p.client.Stale(ctx)
+	return r.Funcs, err
+}
 
 // A Generation is what a process runs, and what the linker knows of it.
 type Generation struct {
@@ -191,8 +172,24 @@ func (c *generationCache) put(g *Generation) {
 	}
 }
 
-// SocketDir is the directory of the agents' sockets, which this user alone can open.
-func SocketDir() (string, error) { return wire.Dir() }
+// SocketDirs lists the directories in which agents and services of this user listen, best first. One
+// that others can write to must not be used: see [PrivateDir].
+func SocketDirs() []string { return patch.SocketDirs(os.Getenv("XDG_RUNTIME_DIR"), os.Geteuid()) }
 
-// PIDs lists the processes of this user that have an agent's socket.
-func PIDs() ([]int, error) { return wire.List() }
+// PrivateDir makes sure that a directory exists that this user alone can use.
+func PrivateDir(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return wire.Private(dir)
+}
+
+// PIDs lists the processes of this user that have an agent.
+func PIDs() ([]int, error) {
+	list, err := wire.List()
+	pids := make([]int, len(list))
+	for i, p := range list {
+		pids[i] = p.PID
+	}
+	return pids, err
+}

@@ -30,6 +30,9 @@ type Program struct {
 	comp         *build.Compiler
 	compErr      error
 
+	factsMu sync.Mutex
+	facts   map[string]func() (*build.Facts, error) // by import path
+
 	generations generationCache
 }
 

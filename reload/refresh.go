@@ -142,7 +142,7 @@ func setOf(list []string) map[string]bool {
 // Commit makes the patch live. When it fails, the process is as it was.
 func (pr *Prepared) Commit(ctx context.Context) (Outcome, error) {
 	start := time.Now()
-	reply, err := pr.process.client.Apply(ctx, pr.result.Patch)
+	reply, err := pr.process.client.Apply(ctx, pr.result.Patch.Encode())
 	if err != nil {
 		_ = os.Remove(pr.program.recordPath(pr.to.Digest)) // nothing refers to it
 		return Outcome{}, err
@@ -151,7 +151,7 @@ func (pr *Prepared) Commit(ctx context.Context) (Outcome, error) {
 	o := pr.outcome
 	o.Generation = reply.Generation
 	o.Inject = time.Since(start)
-	o.Pause = reply.Pause
+	o.Pause = time.Duration(reply.Pause)
 	return o, nil
 }
 
@@ -182,7 +182,7 @@ func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation)
 		return nil, Outcome{}, err
 	}
 	p.generations.put(to)
-	return to, Outcome{Generation: reply.Generation, Inject: time.Since(start), Pause: reply.Pause}, nil
+	return to, Outcome{Generation: reply.Generation, Inject: time.Since(start), Pause: time.Duration(reply.Pause)}, nil
 }
 
 // compiled is the outcome of compiling a request's stubs.

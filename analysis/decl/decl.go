@@ -440,3 +440,33 @@ func (d *Decl) PointerReceiver() bool {
 	_, pointer := receiver(fn.Recv)
 	return pointer
 }
+
+type shapeKey struct{}
+
+// Shape returns the fingerprint of all in a file that other files and packages may see: everything but the bodies of
+// functions and the initialisers of variables that have a type. What type-checking another package says depends on no
+// more than that.
+func Shape(f *snapshot.File, fset *token.FileSet) Hash {
+	return f.Keep(shapeKey{}, func() any { return Of(f.Parse(fset)).shape() }).(Hash)
+}
+
+func (f *File) shape() Hash {
+	h := newHasher()
+	h.string(f.Parsed.Syntax.Name.Name)
+	for _, imp := range f.Imports {
+		h.string(imp.Name)
+		h.string(imp.Path)
+	}
+	for _, d := range f.Decls {
+		h.byte(byte(d.Kind))
+		h.string(d.Recv)
+		h.string(d.Name)
+		for _, p := range []Part{Receiver, TypeParams, Signature, SpelledType} {
+			h.uint(uint64(d.Part(p)))
+		}
+		if spec, ok := d.Node.(*ast.ValueSpec); ok && (d.Kind == Const || spec.Type == nil) {
+			h.uint(uint64(d.Part(Value)))
+		}
+	}
+	return Hash(h.sum)
+}

@@ -55,6 +55,7 @@ func (w *writer) decl(d *Decl) {
 	w.str(d.Name)
 	w.b = append(w.b, byte(d.Kind), byte(d.Flags))
 	w.fixed(uint64(d.Type))
+	w.uint(int(d.Call))
 	w.uint(len(d.Refs))
 	for _, r := range d.Refs {
 		w.uint(int(r))
@@ -184,23 +185,24 @@ func (r *reader) enum(largest byte) byte {
 }
 
 // name reads a number of a name, shifted by some bits of something else.
-func (r *reader) name(shift uint) uint32 {
+func (r *reader) name(shift uint) uint64 {
 	u := r.uint()
 	if u>>shift >= r.names {
 		r.fail(errBroken)
 		return 0
 	}
-	return uint32(u)
+	return u
 }
 
 func (r *reader) decl() Decl {
 	d := Decl{Name: r.str(), Kind: decl.Kind(r.enum(byte(decl.Type))), Flags: Flags(r.byte()), Type: Fingerprint(r.fixed())}
+	d.Call = uint32(r.name(0))
 	for range r.count() {
-		d.Refs = append(d.Refs, Ref(r.name(1)))
+		d.Refs = append(d.Refs, Ref(r.name(8)))
 	}
 	for _, list := range []*[]uint32{&d.Dynamic, &d.Holds, &d.Values, &d.Instances} {
 		for range r.count() {
-			*list = append(*list, r.name(0))
+			*list = append(*list, uint32(r.name(0)))
 		}
 	}
 	for range r.count() {

@@ -7,6 +7,7 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"maps"
 	"slices"
 	"sort"
 	"strconv"
@@ -35,6 +36,7 @@ type Decl struct {
 	Kind  decl.Kind
 	Flags Flags
 	Type  Fingerprint // what others can know of it: its type, a constant's value, what a type is made of
+	Call  uint32      // of a method: how Dynamic names it; 0 for others, Names[0] is ""
 
 	Refs      []Ref
 	Dynamic   []uint32 // methods of interfaces that it calls or takes: "Name signature"
@@ -56,15 +58,36 @@ const (
 	UsesCgo                        // is in a file that imports "C"
 )
 
-// Ref is a number in Package.Names, and whether the reference is a call that runs whenever the declaration does: not in
-// a function literal.
-type Ref uint32
+// Ref is a reference to a declaration: from the low bits up, whether one of its places is a call that runs whenever the
+// declaration does, whether one is in a function literal that does not run at once, how many places there are up to
+// MaxCount, and the number of the target in Package.Names.
+type Ref uint64
+
+// MaxCount is the number of places that a Ref counts up to.
+const MaxCount = 1<<6 - 1
+
+func newRef(target uint32, runs, literal bool, count int) Ref {
+	r := Ref(target)<<8 | Ref(min(count, MaxCount))<<2
+	if runs {
+		r |= 1
+	}
+	if literal {
+		r |= 2
+	}
+	return r
+}
 
 // Target returns the number of what is referred to.
-func (r Ref) Target() uint32 { return uint32(r) >> 1 }
+func (r Ref) Target() uint32 { return uint32(r >> 8) }
 
-// Runs reports whether the reference is a call that runs with the declaration.
+// Runs reports whether a place is a call that runs with the declaration.
 func (r Ref) Runs() bool { return r&1 != 0 }
+
+// InLiteral reports whether a place is in a function literal that is not called where it stands.
+func (r Ref) InLiteral() bool { return r&2 != 0 }
+
+// Count returns the number of places, at most MaxCount.
+func (r Ref) Count() int { return int(r>>2) & MaxCount }
 
 // LocalType is a type that is declared in a function. The compiler numbers them through the package: the first one is
 // number 1 (cmd/compile/internal/noder/writer.go, declCollector).
@@ -99,6 +122,7 @@ func Collect(in Input) *Package {
 		pkg:     &Package{Path: in.Source.Package.Path, API: API(in.Types)},
 		numbers: make(map[string]uint32),
 	}
+	c.number("")
 	c.decls = in.Source.Decls()
 	for _, d := range c.decls {
 		c.decl(d)
@@ -116,7 +140,7 @@ type collector struct {
 	decls   []*decl.Decl // parallel to pkg.Decls
 
 	d     *Decl // being collected
-	refs  map[uint32]bool
+	refs  map[uint32]Ref
 	lists [4]map[uint32]bool // Dynamic, Holds, Values, Instances
 }
 
@@ -133,7 +157,7 @@ func (c *collector) number(name string) uint32 {
 func (c *collector) decl(d *decl.Decl) {
 	c.pkg.Decls = append(c.pkg.Decls, Decl{Name: DeclName(c.Source.Package, d), Kind: d.Kind})
 	c.d = &c.pkg.Decls[len(c.pkg.Decls)-1]
-	c.refs = make(map[uint32]bool)
+	c.refs = make(map[uint32]Ref)
 	for i := range c.lists {
 		c.lists[i] = make(map[uint32]bool)
 	}
@@ -147,6 +171,9 @@ func (c *collector) decl(d *decl.Decl) {
 			sig := obj.Signature()
 			if sig.TypeParams().Len()+sig.RecvTypeParams().Len() > 0 {
 				c.d.Flags |= Generic
+			}
+			if sig.Recv() != nil {
+				c.d.Call = c.number(callName(obj))
 			}
 		}
 		if neverInlined(n, c.Info, c.Profiled) {
@@ -175,35 +202,10 @@ func (c *collector) decl(d *decl.Decl) {
 			c.walk(x)
 		}
 	}
-	c.d.Refs = c.sortedRefs()
+	c.d.Refs = slices.Sorted(maps.Values(c.refs))
 	for i, list := range []*[]uint32{&c.d.Dynamic, &c.d.Holds, &c.d.Values, &c.d.Instances} {
-		*list = sorted(c.lists[i])
+		*list = slices.Sorted(maps.Keys(c.lists[i]))
 	}
-}
-
-func (c *collector) sortedRefs() []Ref {
-	list := make([]Ref, 0, len(c.refs))
-	for target, runs := range c.refs {
-		r := Ref(target << 1)
-		if runs {
-			r |= 1
-		}
-		list = append(list, r)
-	}
-	slices.Sort(list)
-	return list
-}
-
-func sorted(set map[uint32]bool) []uint32 {
-	if len(set) == 0 {
-		return nil
-	}
-	list := make([]uint32, 0, len(set))
-	for n := range set {
-		list = append(list, n)
-	}
-	slices.Sort(list)
-	return list
 }
 
 func (c *collector) object(obj types.Object) {
@@ -248,7 +250,7 @@ func (c *collector) walk(root ast.Node) {
 				runs[sel.Sel] = true
 			}
 		case *ast.Ident:
-			c.ident(n, runs[n] && literals == 0)
+			c.ident(n, runs[n] && literals == 0, literals > 0)
 		case *ast.SelectorExpr:
 			c.selection(n, runs[n])
 		}
@@ -259,7 +261,7 @@ func (c *collector) walk(root ast.Node) {
 	})
 }
 
-func (c *collector) ident(id *ast.Ident, runs bool) {
+func (c *collector) ident(id *ast.Ident, runs, literal bool) {
 	obj := c.Info.Uses[id]
 	if obj == nil || obj.Pkg() == nil {
 		return
@@ -280,9 +282,13 @@ func (c *collector) ident(id *ast.Ident, runs bool) {
 	}
 	if name, ok := LinkName(obj); ok {
 		n := c.number(name)
-		c.refs[n] = c.refs[n] || runs
+		r := c.refs[n]
+		c.refs[n] = newRef(n, r.Runs() || runs, r.InLiteral() || literal, r.Count()+1)
 	}
 }
+
+// callName names a method by what an interface must have to call it.
+func callName(fn *types.Func) string { return fn.Name() + " " + describe(fn.Signature()) }
 
 func (c *collector) selection(x *ast.SelectorExpr, called bool) {
 	sel := c.Info.Selections[x]
@@ -291,7 +297,7 @@ func (c *collector) selection(x *ast.SelectorExpr, called bool) {
 	}
 	fn := sel.Obj().(*types.Func)
 	if recv := fn.Signature().Recv(); recv != nil && types.IsInterface(recv.Type()) {
-		c.lists[0][c.number(fn.Name()+" "+describe(fn.Signature()))] = true
+		c.lists[0][c.number(callName(fn))] = true
 		return
 	}
 	if called && sel.Kind() == types.MethodVal {
@@ -497,8 +503,8 @@ func (p *Package) Decl(name string) *Decl {
 	return nil
 }
 
-// Users calls f with each declaration that refers to name, and whether the reference is a call that runs with it.
-func (p *Package) Users(name string, f func(d *Decl, runs bool)) {
+// Users calls f with each declaration that refers to name.
+func (p *Package) Users(name string, f func(d *Decl, r Ref)) {
 	n, ok := p.number[name]
 	if !ok {
 		return
@@ -506,7 +512,7 @@ func (p *Package) Users(name string, f func(d *Decl, runs bool)) {
 	for _, i := range p.users[n] {
 		d := &p.Decls[i]
 		at := sort.Search(len(d.Refs), func(k int) bool { return d.Refs[k].Target() >= n })
-		f(d, d.Refs[at].Runs())
+		f(d, d.Refs[at])
 	}
 }
 

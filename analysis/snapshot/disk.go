@@ -114,7 +114,7 @@ func (d *Disk) Rescan(ctx context.Context, prev *Snapshot, overlay map[string][]
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Equal(modules, prev.modules) {
+	if !slices.EqualFunc(modules, prev.modules, sameOther) {
 		next = next.must(next.packages, modules)
 	}
 	return next, nil
@@ -246,13 +246,26 @@ func (d *Disk) goFile(path string, old *File, overlay map[string][]byte) (*File,
 func (d *Disk) rescanOther(files []OtherFile, overlay map[string][]byte) ([]OtherFile, error) {
 	var now []OtherFile
 	for _, o := range files {
-		seen, _, ok, err := d.read(o.Path, overlay)
+		seen, content, ok, err := d.read(o.Path, overlay)
 		if err != nil {
 			return nil, err
 		}
-		if ok {
-			now = append(now, OtherFile{Path: o.Path, Hash: seen.hash, Kind: o.Kind})
+		if !ok {
+			continue
 		}
+		if seen.hash != o.Hash {
+			o.Hash = seen.hash
+			switch o.Kind {
+			case Module, Work, Vendor:
+				if content == nil {
+					if content, err = os.ReadFile(o.Path); err != nil {
+						return nil, err
+					}
+				}
+				o.Content = content
+			}
+		}
+		now = append(now, o)
 	}
 	return now, nil
 }

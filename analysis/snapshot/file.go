@@ -20,6 +20,7 @@ type File struct {
 	mu      sync.Mutex           // guards the rest
 	parsed  weak.Pointer[Parsed] // kept alive by whoever uses it, parsed again when nobody did
 	imports []string             // nil until Imports was called
+	kept    map[any]any
 }
 
 // NewFile returns a file with that content, which the caller must not change.
@@ -125,4 +126,22 @@ func importStrings(content []byte) []string {
 		}
 	}
 	return list
+}
+
+// Keep is like Parsed.Memo, but the result stays with the file: it must be small.
+func (f *File) Keep(key any, make_ func() any) any {
+	f.mu.Lock()
+	v, ok := f.kept[key]
+	f.mu.Unlock()
+	if ok {
+		return v
+	}
+	v = make_()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.kept == nil {
+		f.kept = make(map[any]any)
+	}
+	f.kept[key] = v
+	return v
 }

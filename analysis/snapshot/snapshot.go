@@ -55,10 +55,13 @@ func (k OtherKind) String() string { return otherKindNames[k] }
 
 // OtherFile is a file that takes part in a build but is not Go source.
 type OtherFile struct {
-	Path string // absolute
-	Hash Hash
-	Kind OtherKind
+	Path    string // absolute
+	Hash    Hash
+	Kind    OtherKind
+	Content []byte // of a file that chooses module versions; nil for the others
 }
+
+func sameOther(a, b OtherFile) bool { return a.Path == b.Path && a.Hash == b.Hash && a.Kind == b.Kind }
 
 // Package is one package of the program. It is immutable once it is part of a Snapshot.
 type Package struct {
@@ -97,7 +100,7 @@ func (p *Package) File(path string) *File {
 func (p *Package) SameSource(q *Package) bool {
 	return p == q || p.Name == q.Name && p.Dir == q.Dir && p.GoVersion == q.GoVersion &&
 		slices.EqualFunc(p.Files, q.Files, func(a, b *File) bool { return a.Path == b.Path && a.Hash == b.Hash }) &&
-		slices.Equal(p.Other, q.Other) && maps.Equal(p.ImportMap, q.ImportMap)
+		slices.EqualFunc(p.Other, q.Other, sameOther) && maps.Equal(p.ImportMap, q.ImportMap)
 }
 
 // Snapshot is the source of one program at one moment. It is immutable, and shares with the snapshot that it was made

@@ -57,7 +57,7 @@ type agent struct {
 	mapped     uint64
 	retired    []body
 	described  *rt.Runtime // runtime, for those who only read
-	undoDepth  uint32 // len(undo)
+	undoDepth  uint32      // len(undo)
 }
 
 // A body is the code of a function that was replaced.

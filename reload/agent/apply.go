@@ -3,7 +3,6 @@
 package agent
 
 import (
-	"errors"
 	"runtime"
 	"sort"
 	"strconv"
@@ -43,9 +42,7 @@ func (a *agent) apply(encoded []byte) []byte {
 	t := &transaction{agent: a, image: im}
 	if refused := t.run(encoded); refused != nil {
 		for i := len(t.back) - 1; i >= 0; i-- {
-			if err := t.back[i](); err != nil {
-				refused.Message += "; then " + err.Error()
-			}
+			refused = because(refused, t.back[i]())
 		}
 		return refused.Encode()
 	}
@@ -223,7 +220,7 @@ func (t *transaction) register() *patch.Error {
 	if err := t.r.CheckModule(m); err != nil {
 		return refuse(patch.Corrupt, "patch "+err.Error())
 	}
-	t.back = t.back[1:] // the memory stays
+	t.back = t.back[1:] // the memory stays; place put its return first
 	t.agent.taken(p)
 	t.r.Register(m)
 	for _, f := range p.Funcs {
@@ -285,7 +282,7 @@ func call(entry uint64) string {
 	return failure
 }
 
-// wait asks done again and again, ever more rarely, for at most patience nanoseconds.
+// wait asks done, ever more rarely, until it says yes or patience nanoseconds are over, and returns its last answer.
 func wait(patience int64, done func() bool) bool {
 	deadline := rt.Nanotime() + patience
 	for pause := int64(20e3); !done(); pause = min(2*pause, 5e6) {
@@ -293,9 +290,7 @@ func wait(patience int64, done func() bool) bool {
 			return false
 		}
 		runtime.Gosched()
-		if !done() {
-			rt.Sleep(pause)
-		}
+		rt.Sleep(pause)
 	}
 	return true
 }
@@ -395,7 +390,7 @@ func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Wi
 // because adds a second failure to a refusal.
 func because(refused *patch.Error, err error) *patch.Error {
 	if err != nil {
-		refused.Message = errors.Join(refused, err).Error()
+		refused.Message += "; then " + err.Error()
 	}
 	return refused
 }

@@ -53,23 +53,35 @@ const socketPrefix = "session-"
 
 // Serve starts a service for a process.
 func (s *Session) Serve(pid int) (*Service, error) {
-	dir, err := reload.SocketDir()
+	l, path, err := listen(socketPrefix + strconv.Itoa(pid) + ".sock")
 	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(dir, socketPrefix+strconv.Itoa(pid)+".sock")
-	_ = os.Remove(path) // of an earlier process with this number
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		l.Close()
 		return nil, err
 	}
 	svc := &Service{session: s, pid: pid, listener: l, path: path}
 	go svc.accept()
 	return svc, nil
+}
+
+// listen makes a socket in the first directory that can be used.
+func listen(name string) (net.Listener, string, error) {
+	var errs []error
+	for _, dir := range reload.SocketDirs() {
+		if err := reload.PrivateDir(dir); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		path := filepath.Join(dir, name)
+		_ = os.Remove(path) // of an earlier process with this number
+		l, err := net.Listen("unix", path)
+		if err == nil {
+			if err = os.Chmod(path, 0o600); err == nil {
+				return l, path, nil
+			}
+			l.Close()
+		}
+		errs = append(errs, err)
+	}
+	return nil, "", errors.Join(errs...)
 }
 
 // Close stops the service and removes its socket.
@@ -106,22 +118,22 @@ func (s *Service) answer(conn net.Conn) {
 
 // services lists the sockets of running services, by process.
 func services() (map[int]string, error) {
-	dir, err := reload.SocketDir()
-	if err != nil {
-		return nil, err
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
 	found := map[int]string{}
-	for _, e := range entries {
-		name, ok := strings.CutPrefix(e.Name(), socketPrefix)
-		if !ok {
+	for _, dir := range reload.SocketDirs() {
+		entries, err := os.ReadDir(dir)
+		if errors.Is(err, os.ErrNotExist) {
 			continue
+		} else if err != nil {
+			return nil, err
 		}
-		if pid, err := strconv.Atoi(strings.TrimSuffix(name, ".sock")); err == nil {
-			found[pid] = filepath.Join(dir, e.Name())
+		for _, e := range entries {
+			name, ok := strings.CutPrefix(e.Name(), socketPrefix)
+			if !ok {
+				continue
+			}
+			if pid, err := strconv.Atoi(strings.TrimSuffix(name, ".sock")); err == nil {
+				found[pid] = filepath.Join(dir, e.Name())
+			}
 		}
 	}
 	return found, nil

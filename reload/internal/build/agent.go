@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	gobuild "go/build"
 	"go/build/constraint"
 	"go/parser"
 	"go/token"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -23,26 +25,34 @@ import (
 // limeade's own module: ReloadPath + "/agent" is what a program imports.
 const ReloadPath = "github.com/limeade-go/limeade/reload"
 
-// agentSources are the Go files that join the program, by slash-separated
-// path: "agent/agent.go", "agent/internal/rt/rt.go", "patch/patch.go".
+// agentSources are the Go and assembly files that join the program, by
+// slash-separated path: "agent/agent.go", "agent/internal/rt/rt.go",
+// "patch/patch.go".
 type agentSources map[string][]byte
 
-// readAgent reads the packages in files, without tests.
+// readAgent reads the packages in files, without tests and without what is for
+// other systems.
 func readAgent(files fs.FS) (agentSources, error) {
 	a := agentSources{}
+	target := gobuild.Default
+	target.GOOS, target.GOARCH, target.CgoEnabled = "linux", "amd64", false
+	target.OpenFile = func(name string) (io.ReadCloser, error) { return files.Open(filepath.ToSlash(name)) }
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || strings.HasSuffix(name, "_test.go") {
 			return err
 		}
+		if path.Dir(name) == "." {
+			return nil // the package that embeds the others
+		}
 		switch path.Ext(name) {
-		case ".go":
-			if path.Dir(name) == "." {
-				return nil // the package that embeds the others
+		case ".go", ".s":
+			var wanted bool
+			if wanted, err = target.MatchFile(path.Dir(name), path.Base(name)); wanted {
+				a[name], err = fs.ReadFile(files, name)
 			}
-			a[name], err = fs.ReadFile(files, name)
 			return err
-		case ".s", ".S", ".c", ".h":
-			return fmt.Errorf("%s: the go command cannot build assembly or C that lies in an overlay only", name)
+		case ".S", ".c", ".h":
+			return fmt.Errorf("%s: C that lies in an overlay cannot be built", name)
 		}
 		return nil
 	})
@@ -97,7 +107,16 @@ type injection struct {
 const (
 	overlayDir  = "overlay"
 	overlayFile = "overlay.json"
+	// assemblyFile maps import paths to assembly, see layAssembly.
+	assemblyFile = "assembly.json"
 )
+
+// An assembly is what belongs to a package besides its Go files.
+type assembly struct {
+	Dir   string   // where the files would be
+	Files []string // where they are
+	hash  string
+}
 
 // join decides how the agent gets into the program and writes the overlay.
 func join(ctx context.Context, p *probe, pkgs []*listed, main *listed, module Module, a agentSources, temp string) (*joined, error) {
@@ -118,6 +137,9 @@ func (in *injection) inject(main *listed, module Module, a agentSources) (*joine
 	dir := in.unused(module.Dir, "_limeade", "")
 	root := module.Path + "/" + filepath.Base(dir)
 	for _, name := range slices.Sorted(maps.Keys(a)) {
+		if path.Ext(name) != ".go" {
+			continue
+		}
 		text, err := rewriteImports(name, a[name], ReloadPath+"/", root+"/")
 		if err == nil {
 			text, err = requireGo(name, text)
@@ -128,6 +150,9 @@ func (in *injection) inject(main *listed, module Module, a agentSources) (*joine
 		if err != nil {
 			return nil, err
 		}
+	}
+	if err := in.layAssembly(dir, root, a); err != nil {
+		return nil, err
 	}
 	j := &joined{path: root + "/agent", file: in.unused(main.Dir, "zz_limeade", ".go")}
 	j.text = fmt.Appendf(nil, "// Laid over the program by limeade; in no directory.\n\npackage main\n\nimport _ %q\n", j.path)
@@ -158,16 +183,57 @@ func (in *injection) unused(dir, name, ext string) string {
 
 // lay makes the overlay show contents at a path.
 func (in *injection) lay(virtual string, contents []byte) error {
-	in.files++
-	real := filepath.Join(in.temp, strconv.Itoa(in.files), filepath.Base(virtual))
-	if err := os.Mkdir(filepath.Dir(real), 0o700); err != nil {
-		return in.store.explain(err)
-	}
-	if err := os.WriteFile(real, contents, 0o600); err != nil {
-		return in.store.explain(err)
-	}
+	real, err := in.write(filepath.Base(virtual), contents)
 	in.overlay[virtual] = real
-	return nil
+	return err
+}
+
+// write keeps contents in a file of this name, alone in its directory.
+func (in *injection) write(name string, contents []byte) (string, error) {
+	in.files++
+	file := filepath.Join(in.temp, strconv.Itoa(in.files), name)
+	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
+		return "", in.store.explain(err)
+	}
+	return file, in.store.explain(os.WriteFile(file, contents, 0o600))
+}
+
+// layAssembly hands assembly to Toolexec. The go command would run the
+// assembler in the package's directory, and there is none ("the code expects
+// the package directory to exist", cmd/go/internal/work/gc.go, Go 1.25 to 1.27),
+// so it must not see these files. It must see a change of them all the same: a
+// Go file in their package names their hash.
+func (in *injection) layAssembly(dir, root string, a agentSources) error {
+	packages := map[string]*assembly{}
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		if path.Ext(name) != ".s" {
+			continue
+		}
+		pkg := packages[root+"/"+path.Dir(name)]
+		if pkg == nil {
+			pkg = &assembly{Dir: filepath.Join(dir, filepath.FromSlash(path.Dir(name)))}
+			packages[root+"/"+path.Dir(name)] = pkg
+		}
+		file, err := in.write(path.Base(name), a[name])
+		if err != nil {
+			return err
+		}
+		pkg.Files, pkg.hash = append(pkg.Files, file), pkg.hash+hashOf(a[name])
+	}
+	if len(packages) == 0 {
+		return nil
+	}
+	for importPath, pkg := range packages {
+		text := fmt.Appendf(nil, "package %s\n\n// With assembly %s.\n", path.Base(importPath), hashOf([]byte(pkg.hash)))
+		if err := in.lay(filepath.Join(pkg.Dir, "zz_assembly.go"), text); err != nil {
+			return err
+		}
+	}
+	text, err := json.Marshal(packages)
+	if err != nil {
+		return err
+	}
+	return in.store.explain(os.WriteFile(filepath.Join(in.temp, assemblyFile), text, 0o600))
 }
 
 // finish writes the overlay and adds its flag.
@@ -236,7 +302,7 @@ func (in *injection) differing(root string, a agentSources) ([]string, error) {
 		}
 		for _, e := range entries {
 			name := path.Join(dir, e.Name())
-			if _, ours := a[name]; !ours && strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
+			if _, ours := a[name]; !ours && slices.Contains([]string{".go", ".s"}, path.Ext(name)) && !strings.HasSuffix(name, "_test.go") {
 				names = append(names, name)
 			}
 		}

@@ -48,16 +48,26 @@ import (
 func init() {
 	for range 1 {
 		if os.Getenv("SHOW_AGENT") != "" {
-			println(min(p.Name, "~"), rt.Word)
+			println(min(p.Name, "~"), rt.Word, rt.Answer())
 		}
 	}
 }
 `)},
-	"agent/internal/rt/rt.go":   {Data: []byte("//go:build linux\n\npackage rt\n\nconst Word = \"joined\"\n")},
-	"agent/agent_test.go":       {Data: []byte("not Go")},
-	"patch/patch.go":            {Data: []byte("package patch\n\nvar Name = \"agent\"\n")},
-	"embed.go":                  {Data: []byte("package reload\n")},
-	"agent/testdata/script.txt": {Data: []byte("no source")},
+	"agent/internal/rt/rt.go": {Data: []byte("//go:build linux\n\npackage rt\n\nconst Word = \"joined\"\n\nconst answer = 42\n\nfunc Answer() int\n")},
+	"agent/internal/rt/rt_amd64.s": {Data: []byte(`//go:build linux
+
+#include "textflag.h"
+#include "go_asm.h"
+
+TEXT ·Answer(SB), NOSPLIT, $0-8
+	MOVQ $const_answer, ret+0(FP)
+	RET
+`)},
+	"agent/internal/rt/rt_arm64.s": {Data: []byte("not for this machine")},
+	"agent/agent_test.go":          {Data: []byte("not Go")},
+	"patch/patch.go":               {Data: []byte("package patch\n\nvar Name = \"agent\"\n")},
+	"embed.go":                     {Data: []byte("package reload\n")},
+	"agent/testdata/script.txt":    {Data: []byte("no source")},
 }
 
 // sharedStore keeps what the tests of one run have in common, so that an
@@ -230,7 +240,7 @@ func check(t *testing.T, o Options, want string) *Baseline {
 	if changed := snapshot(before).changed(tree(t, o.Dir)); changed != "" {
 		t.Errorf("Build changed %s in the user's tree", changed)
 	}
-	if out := runProgram(t, built.Binary); out != "agent joined\n"+want {
+	if out := runProgram(t, built.Binary); out != "agent joined 42\n"+want {
 		t.Errorf("the program says %q, want the agent's line and %q", out, want)
 	}
 	b, err := Load(o.Store, built.BuildID)

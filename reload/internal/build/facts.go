@@ -40,7 +40,8 @@ type FuncFacts struct {
 	// Params are the ways in which each parameter leaves the function, the
 	// receiver first, sorted: "heap" (the pointer itself), "content level=N"
 	// (what it points to, N dereferences on), "result I level=N" (into result
-	// I), "mutates derefs=N", "calls derefs=N", "uintptr". None: nil.
+	// I), "mutates derefs=N", "calls derefs=N", "uintptr". None: nil. A leak with
+	// fewer dereferences includes one with more, and "heap" all but "uintptr".
 	Params [][]string `json:",omitempty"`
 }
 
@@ -209,7 +210,7 @@ func (in *factParser) declare(path string, text []byte) error {
 		}
 		facts := &FuncFacts{Generic: fn.Type.TypeParams.NumFields() > 0}
 		name := fn.Name.Name
-		if fn.Recv.NumFields() == 1 {
+		if fn.Recv != nil && len(fn.Recv.List) == 1 {
 			receiver, generic := receiverName(fn.Recv.List[0].Type)
 			name, facts.Generic = receiver+"."+name, generic
 		}
@@ -257,6 +258,9 @@ func (in *factParser) parameters(facts *FuncFacts, recv *ast.FieldList, typ *ast
 	}
 	each(recv, note)
 	each(typ.Params, note)
+	if !facts.Generic {
+		facts.Params = make([][]string, index)
+	}
 }
 
 // each calls f for every parameter of a list, with nil for one without name.
@@ -418,9 +422,6 @@ func (in *factParser) finish() *Facts {
 		if len(p.leaks) == 0 || p.fn.Generic {
 			continue
 		}
-		for len(p.fn.Params) <= p.index {
-			p.fn.Params = append(p.fn.Params, nil)
-		}
 		for i, how := range p.leaks {
 			if how == "content" {
 				p.leaks[i] = "content level=" + strconv.Itoa(max(p.content, 1))
@@ -454,33 +455,4 @@ func readFacts(file string) (*Facts, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return f, nil
-}
-
-// LeaksMore reports whether a parameter with these ways out may leave its
-// function where one with the old ones could not: then callers compiled against
-// the old function may have put on their stacks what must be on the heap now.
-func LeaksMore(now, old []string) bool {
-	return slices.ContainsFunc(now, func(way string) bool {
-		kind, level := splitWay(way)
-		return !slices.ContainsFunc(old, func(have string) bool {
-			k, l := splitWay(have)
-			return l <= level && (k == kind || k == "heap" && kind != "uintptr")
-		})
-	})
-}
-
-// splitWay splits a way out into what it leads to and the number of
-// dereferences before: "heap" and "content" are one kind.
-func splitWay(way string) (kind string, level int) {
-	if way == "heap" {
-		return "heap", 0
-	}
-	kind, number, ok := strings.Cut(way, "=")
-	if ok {
-		level, _ = strconv.Atoi(number)
-	}
-	if strings.HasPrefix(kind, "content ") {
-		kind = "heap"
-	}
-	return kind, level
 }

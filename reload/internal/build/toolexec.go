@@ -27,8 +27,9 @@ type linkRecord struct {
 // directory, the tool and the tool's arguments. It keeps the archives of the
 // link step and becomes the tool: same process, same standard streams, same exit
 // code, so that the go command sees no difference, and takes the results of
-// ordinary builds from its cache. It returns, with an exit code, only when that
-// fails.
+// ordinary builds from its cache. It returns, with an exit code, when that
+// fails, and when it has itself compiled a package of the agent that has
+// assembly.
 func Toolexec(args []string) int {
 	if len(args) < 3 {
 		fmt.Fprintln(os.Stderr, "limeade: toolexec is for go build alone: toolexec STORE TEMP TOOL [ARG...]")
@@ -37,6 +38,10 @@ func Toolexec(args []string) int {
 	storeDir, temp, tool := args[0], args[1], args[2:]
 	var err error
 	switch filepath.Base(tool[0]) {
+	case "compile":
+		if done, code := compileAssembly(filepath.Join(temp, overlayDir, assemblyFile), tool); done {
+			return code
+		}
 	case "link":
 		err = recordLink(storeDir, filepath.Join(temp, linkFile), tool[1:])
 	case "cover":

@@ -132,8 +132,15 @@ func encode(v *inversion) []byte {
 		le.PutUint32(data[32+4*i:], uint32(len(e.parts[i])/size))
 	}
 	data = append(data, slices.Concat(e.parts[:]...)...)
-	le.PutUint64(data[8:], uint64(len(data)+crcSize))
-	return le.AppendUint32(data, crc32.Checksum(data, castagnoli))
+	return sealed(append(data, make([]byte, crcSize)...))
+}
+
+// sealed writes the length and the checksum of an index into it.
+func sealed(data []byte) []byte {
+	le.PutUint64(data[8:], uint64(len(data)))
+	body := data[:len(data)-crcSize]
+	le.PutUint32(data[len(body):], crc32.Checksum(body, castagnoli))
+	return data
 }
 
 // registered returns of all content-hashed method tables of one interface and type only

@@ -95,7 +95,7 @@ func (im *Image) readFuncTable(off Offsets) error {
 	t.files = get("file names", md.FileTab.Addr, md.FileTab.Len)
 	t.cutab = get("file indexes", md.CUTab.Addr, md.FileTab.Addr-md.CUTab.Addr)
 	t.pctab = get("instruction tables", md.PCTab.Addr, md.PCTab.Len)
-	if md.FTab.Len*8-4 > uint64(len(t.table)) {
+	if n := uint64(len(t.table)); md.FTab.Len > n || md.FTab.Len*8-4 > n {
 		errs = append(errs, errors.New("function table is truncated"))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -84,6 +84,9 @@ func invert(im *Image, lib *object.Library, useSymtab bool) *inversion {
 // id returns the number of the place of a symbol plus one, -1 when the library does not
 // define it.
 func (v *inversion) id(s object.Sym) int32 {
+	if s.IsZero() {
+		return -1
+	}
 	own := !s.IsImported() && !s.IsBuiltin()
 	if own {
 		if id := *v.slot(s); id != 0 {
@@ -234,9 +237,6 @@ func (v *inversion) read(addr uint64, r object.Reloc) (id int32, target uint64, 
 		if b, err := v.im.Bytes(addr+uint64(r.Off), 4); err == nil {
 			v.tls = int64(int32(le.Uint32(b))) - r.Add
 		}
-	}
-	if r.Sym.IsZero() {
-		return 0, 0, false
 	}
 	if id = v.id(r.Sym); id < 0 {
 		return 0, 0, false

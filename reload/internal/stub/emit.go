@@ -32,10 +32,12 @@ func (b *builder) emit() *Stub {
 	}
 	locals := b.countLocals()
 	heap := false
+	silent := b.silentImports()
 	for _, f := range b.files {
 		if body := b.emitDecls(f, locals); len(body) > 0 {
 			var out bytes.Buffer
-			b.emitHead(&out, f, paths)
+			b.emitHead(&out, f, silent, paths)
+			silent = nil
 			out.Write(body)
 			if f.hollow && !heap {
 				heap = true
@@ -122,7 +124,7 @@ func (b *builder) lacksFields(t types.Type, done map[*types.Named]bool) bool {
 }
 
 // emitHead writes the clauses before the declarations of a file.
-func (b *builder) emitHead(out *bytes.Buffer, f *file, paths map[string]bool) {
+func (b *builder) emitHead(out *bytes.Buffer, f *file, silent []string, paths map[string]bool) {
 	if f.ast.GoVersion != "" {
 		fmt.Fprintf(out, "//go:build %s\n\n", f.ast.GoVersion) // the language version of the file
 	}
@@ -147,12 +149,39 @@ func (b *builder) emitHead(out *bytes.Buffer, f *file, paths map[string]bool) {
 	}) {
 		line(f.extra[pkg], strconv.Quote(b.pathOf(pkg)))
 	}
+	for _, quoted := range silent {
+		line("_", quoted)
+	}
 	if f.unsafe {
 		line("_", `"unsafe"`)
 	}
 	if f.hollow {
 		line(hollowUnsafe, `"unsafe"`)
 	}
+}
+
+// silentImports returns the quoted paths of packages whose methods are called, and which the whole package
+// imports, but the stub does not. Their own export data is the only one sure to have the methods' bodies,
+// to inline them.
+func (b *builder) silentImports() []string {
+	var list []string
+	done := make(map[*types.Package]bool)
+	for name := range b.imports {
+		done[name.Imported()] = true
+	}
+	for _, f := range b.files {
+		for _, spec := range f.ast.Imports {
+			obj := b.in.Info.Implicits[spec]
+			if spec.Name != nil {
+				obj = b.in.Info.Defs[spec.Name]
+			}
+			if name, ok := obj.(*types.PkgName); ok && b.foreign[name.Imported()] && !done[name.Imported()] {
+				done[name.Imported()] = true
+				list = append(list, spec.Path.Value)
+			}
+		}
+	}
+	return list
 }
 
 // pathOf returns the path by which some file imports a package, which an import map may change, else

@@ -140,6 +140,9 @@ func (c *checked) summarize(t testing.TB, list []proof) summary {
 		s.compiled++
 		bytes += p.bytes
 		cpu = append(cpu, p.cpu)
+		if p.cpu > 100*time.Millisecond {
+			t.Logf("SLOW %v %s %d", p.cpu, symbolName(p.fn), p.bytes)
+		}
 		build = append(build, p.build)
 		if p.worse > 0 {
 			worse++

@@ -38,6 +38,8 @@ type builder struct {
 	localTypes bool // a kept body declares types
 	work       int  // counts what was found
 
+	foreign map[*types.Package]bool // packages whose methods are called
+
 	needs map[string]map[string]bool // import path → names, for the paths of ImportFirst
 }
 
@@ -65,6 +67,7 @@ func newBuilder(in Input) *builder {
 		hasIface:   make(map[*types.Interface]bool),
 		hasValue:   make(map[types.Type]bool),
 		names:      make(map[types.Type]map[string]bool),
+		foreign:    make(map[*types.Package]bool),
 		needs:      make(map[string]map[string]bool),
 	}
 	for _, path := range in.ImportFirst {
@@ -246,6 +249,7 @@ func (b *builder) object(obj types.Object, level int) {
 func (b *builder) useMethod(fn *types.Func, level int) {
 	fn = fn.Origin()
 	if recv := receiver(fn); recv != nil && recv.Pkg() != b.in.Pkg {
+		b.foreign[recv.Pkg()] = true
 		b.need(recv, recv.Name())
 		b.need(recv, recv.Name()+"."+fn.Name())
 		return

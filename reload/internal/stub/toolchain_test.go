@@ -189,10 +189,10 @@ func (m mappedImporter) Import(path string) (*types.Package, error) {
 }
 
 func (c *checked) lang() string {
-	if c.Module != nil && c.Module.GoVersion != "" {
-		return "go" + c.Module.GoVersion
-	}
 	v := strings.TrimPrefix(c.tc.version, "go")
+	if c.Module != nil && c.Module.GoVersion != "" {
+		v = c.Module.GoVersion
+	}
 	return "go" + strings.Join(strings.Split(v, ".")[:2], ".")
 }
 

@@ -2,9 +2,19 @@
 
 #include "textflag.h"
 
-// The two functions call runtime.incidlelocked(±1), whose entry is in ·incidlelockedEntry, on the scheduler's stack.
-// They are in assembly because nothing there may be instrumented (-race, -cover). incidlelocked is ABIInternal: its
-// argument is in AX and may be spilled to our frame, g is in R14, X15 is zero.
+// The functions here are in assembly because nothing between entersyscall and exitsyscall may be instrumented (-race,
+// -cover), and because runtime.systemstack is one itself: ABI0, its argument on the stack.
+
+// func onSystemStack(fn func())
+TEXT ·onSystemStack(SB), NOSPLIT, $8-8
+	MOVQ fn+0(FP), AX
+	MOVQ AX, 0(SP)
+	MOVQ ·systemstackEntry(SB), CX
+	CALL CX
+	RET
+
+// The two below call runtime.incidlelocked(±1). It is ABIInternal: its argument is in AX and may be spilled to our frame,
+// g is in R14, X15 is zero.
 
 // func markIdle()
 TEXT ·markIdle(SB), NOSPLIT, $16-0

@@ -17,12 +17,6 @@ import (
 	"unsafe"
 )
 
-// Go's own switch to the scheduler's stack. fn must not be a closure that the caller still needs afterwards.
-//
-//go:linkname systemstack runtime.systemstack
-//go:noescape
-func systemstack(fn func())
-
 // Leaving and entering Go around a blocking system call; package syscall does the same.
 //
 //go:linkname entersyscall runtime.entersyscall

@@ -35,11 +35,14 @@ const (
 // run starts the program of a workspace and takes its first line.
 func run(b *testing.B, ctx context.Context, w *drive.Workspace, args ...string) *drive.Program {
 	b.Helper()
-	p, err := w.Start(ctx, nil, args...)
+	p, err := w.Start(nil, args...)
 	if err != nil {
 		b.Fatal(err)
 	}
 	if _, err := p.Line(ctx); err != nil {
+		b.Fatal(err)
+	}
+	if err := w.Listed(ctx); err != nil {
 		b.Fatal(err)
 	}
 	return p
@@ -315,13 +318,16 @@ func BenchmarkHugo(b *testing.B) {
 	}
 	port := freePort(b)
 	url := fmt.Sprintf("http://127.0.0.1:%d/", port)
-	p, err := w.Start(ctx, nil, "server", "--source", newSite(b), "--bind", "127.0.0.1", "--port", strconv.Itoa(port),
+	p, err := w.Start(nil, "server", "--source", newSite(b), "--bind", "127.0.0.1", "--port", strconv.Itoa(port),
 		"--baseURL", url, "--renderToMemory", "--disableLiveReload", "--watch=false")
 	if err != nil {
 		b.Fatal(err)
 	}
 	if err := p.Stdout.Until(ctx, "Web Server is available"); err != nil {
 		b.Fatalf("hugo server: %v\n%s%s", err, p.Stdout, p.Stderr)
+	}
+	if err := w.Listed(ctx); err != nil {
+		b.Fatal(err)
 	}
 	page := fetch(b, ctx, url)
 

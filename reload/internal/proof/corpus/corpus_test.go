@@ -61,7 +61,7 @@ func TestCorpus(t *testing.T) {
 	if all := os.Getenv("LIMEADE_CORPUS"); all == "all" {
 		picked = list
 	} else {
-		picked = sample(t, list, sampled)
+		picked = sample(t, list, exp, sampled)
 	}
 	version := strings.TrimPrefix(strings.Fields(runtime.Version())[0], "go")
 	var tally tally
@@ -99,7 +99,7 @@ func corpus(t *testing.T) ([]*program, drive.Exports) {
 
 // sample spreads n programs evenly over those that take part as far as their source shows; the few that start other
 // programs are slow and left to the whole run.
-func sample(t *testing.T, list []*program, n int) []*program {
+func sample(t *testing.T, list []*program, exp drive.Exports, n int) []*program {
 	t.Helper()
 	var fit []*program
 	for _, p := range list {
@@ -107,7 +107,14 @@ func sample(t *testing.T, list []*program, n int) []*program {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.out == "" && !slices.Contains(imports, "os/exec") {
+		if p.out != "" || slices.Contains(imports, "os/exec") {
+			continue
+		}
+		pair, err := p.prepare(exp)
+		if err != nil {
+			t.Fatalf("%s: %v", p.name, err)
+		}
+		if len(pair.emptied) > 0 {
 			fit = append(fit, p)
 		}
 	}
@@ -149,12 +156,15 @@ func check(t *testing.T, p *program, exp drive.Exports, version string) (out str
 	if err := put(dir, pair.empty); err != nil {
 		t.Fatal(err)
 	}
-	run, err := w.Start(ctx, p.flags, p.args...)
+	run, err := w.Start(p.flags, p.args...)
 	if err != nil {
 		t.Fatalf("emptied program: %v", err)
 	}
 	if err := run.Stdout.Until(ctx, waiting); err != nil {
 		t.Fatalf("emptied program does not come to its wait: %v\n%s", err, run.Stderr)
+	}
+	if err := w.Listed(ctx); err != nil {
+		t.Fatal(err)
 	}
 	if err := put(dir, pair.real); err != nil {
 		t.Fatal(err)

@@ -20,15 +20,16 @@ type Program struct {
 	Stdin  io.WriteCloser
 	Stdout *Output
 	Stderr *Output
-	PID    int // the program's own, known once Ready has returned; of a direct one, at once
+	PID    int // the program's own, known once Listed has returned; of a direct one, at once
 
 	cmd  *exec.Cmd
 	done chan struct{}
 	err  error // of Wait; read after done
 }
 
-// Start starts the workspace's main package by limeade-lsp run and waits until status lists it. flags are build flags.
-func (w *Workspace) Start(ctx context.Context, flags []string, args ...string) (*Program, error) {
+// Start starts the workspace's main package by limeade-lsp run. flags are build flags. The program is built first: wait
+// for the first that it says, and then for Listed.
+func (w *Workspace) Start(flags []string, args ...string) (*Program, error) {
 	line := append([]string{"run"}, flags...)
 	line = append(line, ".")
 	if len(args) > 0 {
@@ -41,16 +42,20 @@ func (w *Workspace) Start(ctx context.Context, flags []string, args ...string) (
 	w.mu.Lock()
 	w.program = p
 	w.mu.Unlock()
-	return p, w.ready(ctx, p)
+	return p, nil
 }
 
-// ready waits until status lists the program. Asking is itself a process, so the loop needs no pause.
-func (w *Workspace) ready(ctx context.Context, p *Program) error {
+// Listed waits until status lists the workspace's program, which runs by now. Asking is itself a process, so the loop
+// needs no pause.
+func (w *Workspace) Listed(ctx context.Context) error {
+	w.mu.Lock()
+	p := w.program
+	w.mu.Unlock()
 	var last error
 	for {
 		select {
 		case <-p.done:
-			return fmt.Errorf("limeade-lsp run ended before its program was listed: %v\n%s", p.err, p.Stderr)
+			return fmt.Errorf("limeade-lsp run: ended before its program was listed: %v\n%s", p.err, p.Stderr)
 		case <-ctx.Done():
 			return fmt.Errorf("limeade-lsp run: program not listed by status: %w (%v)\n%s", ctx.Err(), last, p.Stderr)
 		default:

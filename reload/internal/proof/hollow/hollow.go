@@ -74,6 +74,8 @@ func Empty(files []Source, imp types.Importer, plan Plan) (*Result, error) {
 		case plan.Only != nil:
 			if plan.Only[name] {
 				kept[d] = "asked for"
+			} else if plan.Form == Bodyless && bodyMustStay(d) {
+				kept[d] = "must have a body"
 			}
 		case plan.Keep[name]:
 			kept[d] = "asked for"
@@ -84,7 +86,7 @@ func Empty(files []Source, imp types.Importer, plan Plan) (*Result, error) {
 		case fn != nil && early[fn]:
 			kept[d] = "may run before main"
 		case plan.Form == Bodyless && bodyMustStay(d):
-			kept[d] = "generic"
+			kept[d] = "must have a body"
 		case len(d.Body.List) == 0:
 			kept[d] = "empty already"
 		}

@@ -60,12 +60,15 @@ func load(t *testing.T, version string) {
 	defer cancel()
 	dir := drive.CopyProgram(t, "server")
 	w := drive.NewWorkspace(t, dir, "GOTOOLCHAIN="+version)
-	p, err := w.Start(ctx, nil)
+	p, err := w.Start(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	addr, err := p.Line(ctx)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Listed(ctx); err != nil {
 		t.Fatal(err)
 	}
 

@@ -55,7 +55,7 @@ func stress(t *testing.T, version string, duration time.Duration) {
 		sources[name] = text
 	}
 	w := drive.NewWorkspace(t, dir, "GOTOOLCHAIN="+version, "GODEBUG=clobberfree=1,invalidptr=1")
-	p, err := w.Start(ctx, nil)
+	p, err := w.Start(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +65,9 @@ func stress(t *testing.T, version string, duration time.Duration) {
 	}
 	if want := "ready " + version + " GODEBUG=clobberfree=1"; !strings.HasPrefix(ready, want) {
 		t.Fatalf("program says %q, want %q", ready, want)
+	}
+	if err := w.Listed(ctx); err != nil {
+		t.Fatal(err)
 	}
 
 	var pauses, walls []float64

@@ -1,0 +1,176 @@
+// Package analysis knows what an edit of Go source means to a program that runs: it compares two snapshots, gives each
+// edit a verdict, finds type errors, and names every function whose machine code may differ from a fresh build. It must
+// never know a process, the language server protocol, or how code is compiled and swapped.
+package analysis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/token"
+	"go/types"
+	"io"
+
+	"github.com/limeade-go/limeade/analysis/decl"
+	"github.com/limeade-go/limeade/analysis/edit"
+	"github.com/limeade-go/limeade/analysis/snapshot"
+)
+
+// Env is what analysis has to be told about the running build.
+type Env struct {
+	// Toolchain is the Go version that the program was built with, as "go1.26.8".
+	Toolchain string
+	// Export opens the archive, or export data alone, of a package of the program as the build left it; errors that
+	// wrap fs.ErrNotExist say that there is none.
+	Export func(path string) (io.ReadCloser, error)
+	// Inlining says what the compiler decided about a function of the running build, by link name. It may be nil, and
+	// it may not know yet.
+	Inlining func(decl string) Inlining
+	// Reserved reports whether edits of a package are refused because limeade's agent relies on it. It may be nil.
+	Reserved func(path string) bool
+	// Profiled says that the program is built with a profile, under which the compiler inlines larger functions.
+	Profiled bool
+}
+
+// Inlining is what the compiler said about inlining one function (compile -m=2).
+type Inlining struct {
+	State InlineState
+	// Cost is what the compiler charges for the body: it is inlined up to 80. 0 if the compiler refused it for another
+	// reason, or did not say.
+	Cost int
+}
+
+// InlineState says whether a function may be inlined.
+type InlineState uint8
+
+// The states of inlining.
+const (
+	InlineUnknown InlineState = iota
+	Inlinable
+	NotInlinable
+)
+
+// Report is what the difference of two snapshots means.
+type Report struct {
+	// Edits is sorted by position. Packages with errors have none.
+	Edits []edit.Edit
+	// Errors are the syntax and type errors of changed packages, and of those that rely on what changed in them.
+	Errors []SourceError
+	// Recompile has each package with functions to compile anew, dependencies first. It is empty if there are errors
+	// or an edit needs a restart: then nothing can be applied.
+	Recompile []PackageSet
+	// Lines says where unchanged code stands now, so that line tables can follow.
+	Lines []decl.LineMove
+
+	program *program
+}
+
+// Applicable reports whether all that changed can be made live.
+func (r *Report) Applicable() bool {
+	return len(r.Errors) == 0 && edit.Worst(r.Edits) != edit.Restart
+}
+
+// SourceError is an error of syntax or types at its place.
+type SourceError struct {
+	File         string // relative to the main module's directory, with slashes
+	Line, Column int    // from 1; 0 if the file as a whole is meant
+	Message      string
+}
+
+func (e SourceError) Error() string {
+	if e.Line == 0 {
+		return fmt.Sprintf("%s: %s", e.File, e.Message)
+	}
+	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Message)
+}
+
+// PackageSet is what has to be compiled anew in one package.
+type PackageSet struct {
+	Path    string
+	Checked *Checked
+	Funcs   []Func // in the order of the source
+	// Wrappers are functions that the compiler makes of this package's types, or of method values in its functions, and
+	// that may have a function of the set inlined.
+	Wrappers []Wrapper
+	// Instances are variables and types of this package that make instantiations of generic code in the set.
+	Instances []Instance
+}
+
+// Func is one function to compile anew, with all closures in it.
+type Func struct {
+	Decl     string // link name without instantiation, as "example.com/p.(*T).M" or "main.init.0"
+	Reason   Reason
+	Object   *types.Func
+	Syntax   *ast.FuncDecl
+	Closures []ClosureMatch
+}
+
+// Reason says why a function is compiled anew.
+type Reason uint8
+
+// The reasons, the strongest first.
+const (
+	Changed       Reason = iota // its source changed
+	Inlines                     // it refers to a function of the set that may be inlined in it
+	Instantiates                // it makes, or is, an instantiation of generic code of the set
+	Devirtualizes               // it calls a method of the set through an interface, and the compiler may see through it
+	Escapes                     // it was added by Include
+)
+
+var reasonNames = [...]string{"changed", "inlines", "instantiates", "devirtualizes", "escapes"}
+
+func (r Reason) String() string { return reasonNames[r] }
+
+// ClosureMatch says which closure of the old function a closure of the new one continues. Names are link names; Old is
+// "" for a closure that is new.
+type ClosureMatch struct {
+	New, Old string
+}
+
+// Wrapper is a compiler-made method of a type: with the receiver's pointer or value changed, promoted through embedding,
+// or bound to its receiver.
+type Wrapper struct {
+	Symbol string // link name without instantiation, as "example.com/p.(*Outer).M" or "example.com/p.T.M-fm"
+	Method string // link name of the declared method that it calls
+}
+
+// Instance is a use of generic code outside of functions.
+type Instance struct {
+	Decl    string // link name of the variable or type that uses it
+	Generic string // link name of the generic function, method or type
+}
+
+// Checked is a type-checked package. Syntax trees and types are shared: nobody may change them.
+type Checked struct {
+	Package *snapshot.Package
+	Fset    *token.FileSet
+	Files   []*ast.File // as Package.Files
+	Types   *types.Package
+	Info    *types.Info // all maps filled
+
+	source decl.Source // keeps the syntax of Files alive
+}
+
+// ToolchainError says that the source or the export data of a package is of a newer Go than this program was built
+// with: go/types cannot read it.
+type ToolchainError struct {
+	Package string // import path
+	Needs   string // as "go1.27"
+	Built   string // the Go version of this program, as "go1.26.8"
+	Err     error  // may be nil
+}
+
+func (e *ToolchainError) Error() string {
+	return fmt.Sprintf("package %s: needs %s, and this limeade-lsp was built with %s: build limeade-lsp with %s", e.Package, e.Needs, e.Built, e.Needs)
+}
+
+func (e *ToolchainError) Unwrap() error { return e.Err }
+
+// errNoExport says that a package has no export data.
+var errNoExport = errors.New("no export data")
+
+// Compare compares two snapshots of one program without keeping anything. Use a Session to compare again and again.
+func Compare(ctx context.Context, old, new *snapshot.Snapshot, env Env) (*Report, error) {
+	return NewSession(env, nil).Compare(ctx, old, new)
+}

@@ -1,0 +1,15 @@
+package main
+
+import (
+	"reflect"
+	"unsafe"
+)
+
+//go:nocheckptr
+func at(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }
+
+func pointerTo(i *shaper) unsafe.Pointer { return unsafe.Pointer(i) }
+
+func pointerOf(t reflect.Type) unsafe.Pointer {
+	return (*[2]unsafe.Pointer)(unsafe.Pointer(&t))[1]
+}
