@@ -101,16 +101,20 @@ func newer(goVersion string) string {
 type resolver struct {
 	im    *importer
 	pkg   *snapshot.Package
-	fresh map[string]*types.Package // checked from source, in place of what the build left
-	err   error                     // the first that is no fault of the source
+	fresh func(path string) (*types.Package, error)
+	err   error // the first that is no fault of the source
 }
 
 func (r *resolver) Import(imp string) (*types.Package, error) {
 	path := r.pkg.ImportPath(imp)
-	if p := r.fresh[path]; p != nil {
-		return p, nil
+	var p *types.Package
+	var err error
+	if r.fresh != nil {
+		p, err = r.fresh(path)
 	}
-	p, err := r.im.load(path)
+	if p == nil && err == nil {
+		p, err = r.im.load(path)
+	}
 	if err != nil && r.err == nil && !errors.Is(err, errNoExport) {
 		r.err = err
 	}
@@ -119,11 +123,12 @@ func (r *resolver) Import(imp string) (*types.Package, error) {
 
 // A checking is one package given to the type checker.
 type checking struct {
-	source     decl.Source
-	fset       *token.FileSet
-	fresh      map[string]*types.Package
-	withBodies bool
-	rel        func(string) string // for errors
+	source   decl.Source
+	fset     *token.FileSet
+	noBodies bool
+	rel      func(string) string // for errors
+	// fresh returns a package that is checked from source, in place of what the build left; nil for most.
+	fresh func(path string) (*types.Package, error)
 }
 
 // check type-checks a package. Faults of the source are in the list; err is for all else.
@@ -143,7 +148,7 @@ func (im *importer) check(c checking) (*Checked, []SourceError, error) {
 		Sizes:            sizes,
 		Importer:         resolver,
 		FakeImportC:      true,
-		IgnoreFuncBodies: !c.withBodies,
+		IgnoreFuncBodies: c.noBodies,
 		Error: func(err error) {
 			e, ok := err.(types.Error)
 			if !ok || len(list) >= maxErrors {

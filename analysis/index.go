@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -157,7 +158,7 @@ func (k *keys) of(p *snapshot.Package) factKey {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%q %q %q\n", k.salt, p.Path, p.Name, p.GoVersion)
 	for _, f := range p.Files {
-		h.Write(f.Hash[:])
+		fmt.Fprintf(h, "%q %s\n", filepath.Base(f.Path), f.Hash)
 	}
 	for _, imp := range p.Imports {
 		h.Write(k.sees(imp))
@@ -209,29 +210,34 @@ func (s *Session) BuildIndex(ctx context.Context, snap *snapshot.Snapshot) error
 
 // factsOf returns the facts of Local packages that type-check against what the build left, by path.
 func (s *Session) factsOf(ctx context.Context, snap *snapshot.Snapshot, k *keys, packages []*snapshot.Package) (map[string]*facts.Package, error) {
+	type job struct {
+		pkg *snapshot.Package
+		key factKey
+	}
 	var (
-		mu     sync.Mutex
+		mu     sync.Mutex // guards result and failed
 		result = make(map[string]*facts.Package, len(packages))
-		errs   []error
+		failed error
 		wg     sync.WaitGroup
-		work   = make(chan *snapshot.Package)
+		work   = make(chan job)
 	)
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			for p := range work {
-				f, err := s.collect(snap, k, p)
+			for j := range work {
+				f, err := s.collect(snap, j.pkg, j.key)
 				mu.Lock()
-				if err != nil {
-					errs = append(errs, err)
-				} else if f != nil {
-					result[p.Path] = f
+				if err != nil && failed == nil {
+					failed = err
+				}
+				if f != nil {
+					result[j.pkg.Path] = f
 				}
 				mu.Unlock()
 			}
 		})
 	}
 	for _, p := range packages {
-		key := k.of(p) // not in the workers: keys are computed by one goroutine
+		key := k.of(p)
 		if f := s.index.get(p.Path, key); f != nil {
 			mu.Lock()
 			result[p.Path] = f
@@ -241,31 +247,28 @@ func (s *Session) factsOf(ctx context.Context, snap *snapshot.Snapshot, k *keys,
 		if ctx.Err() != nil {
 			break
 		}
-		work <- p
+		work <- job{p, key}
 	}
 	close(work)
 	wg.Wait()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if len(errs) > 0 {
-		return nil, errs[0]
-	}
-	return result, nil
+	return result, failed
 }
 
 // collect type-checks a package of which the index has no facts; nil if it has errors.
-func (s *Session) collect(snap *snapshot.Snapshot, k *keys, p *snapshot.Package) (*facts.Package, error) {
+func (s *Session) collect(snap *snapshot.Snapshot, p *snapshot.Package, key factKey) (*facts.Package, error) {
 	source := decl.Load(snap, p.Path)
 	if len(syntaxErrors(source, snap.Rel)) > 0 {
 		return nil, nil
 	}
-	checked, list, err := s.importer.check(checking{source: source, fset: snap.Fset(), withBodies: true, rel: snap.Rel})
+	checked, list, err := s.importer.check(checking{source: source, fset: snap.Fset(), rel: snap.Rel})
 	if err != nil || len(list) > 0 {
 		return nil, err
 	}
 	f := s.collectFacts(snap, checked)
-	s.index.put(p.Path, k.done[p.Path], f)
+	s.index.put(p.Path, key, f)
 	return f, nil
 }
 

@@ -1,7 +1,9 @@
 package reload
 
 import (
+	"bytes"
 	"context"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/limeade-go/limeade/reload/internal/build"
 	"github.com/limeade-go/limeade/reload/internal/image"
@@ -31,7 +34,7 @@ type Program struct {
 	compErr      error
 
 	factsMu sync.Mutex
-	facts   map[string]func() (*build.Facts, error) // by import path
+	facts   map[string]*packageFacts // by import path
 
 	generations generationCache
 }
@@ -75,23 +78,48 @@ func (p *Program) Warm() {
 // whole; later ones, also of later processes, find the outcome.
 func (p *Program) Facts(ctx context.Context, path string) (*build.Facts, error) {
 	p.factsMu.Lock()
-	find := p.facts[path]
-	if find == nil {
+	f := p.facts[path]
+	if f == nil {
 		if p.facts == nil {
-			p.facts = map[string]func() (*build.Facts, error){}
+			p.facts = map[string]*packageFacts{}
 		}
-		ctx := context.WithoutCancel(ctx)
-		find = sync.OnceValues(func() (*build.Facts, error) {
-			c, err := p.compiler()
-			if err != nil {
-				return nil, err
-			}
-			return c.Facts(ctx, path)
-		})
-		p.facts[path] = find
+		f = &packageFacts{}
+		p.facts[path] = f
 	}
 	p.factsMu.Unlock()
-	return find()
+	f.once.Do(func() {
+		defer f.known.Store(true)
+		c, err := p.compiler()
+		if err != nil {
+			f.err = err
+			return
+		}
+		f.facts, f.err = c.Facts(context.WithoutCancel(ctx), path)
+	})
+	return f.facts, f.err
+}
+
+// packageFacts are the facts of one package, once they are known.
+type packageFacts struct {
+	once  sync.Once
+	known atomic.Bool
+	facts *build.Facts
+	err   error
+}
+
+// FunctionFacts returns what the compiler says of a function as it was built, if that is known already.
+func (p *Program) FunctionFacts(decl string) (*build.FuncFacts, bool) {
+	pkg := p.packageOf(decl)
+	if pkg == nil {
+		return nil, false
+	}
+	p.factsMu.Lock()
+	f := p.facts[pkg.Path]
+	p.factsMu.Unlock()
+	if f == nil || !f.known.Load() || f.err != nil {
+		return nil, false
+	}
+	return f.facts.Funcs[decl], true
 }
 
 // objectPath is a package's path in object files: that of the main package is main.
@@ -151,8 +179,24 @@ func (p *Program) openHost() (*link.Host, error) {
 			return nil, err
 		}
 	}
-	h.Uses = link.HostUses(h)
-	return h, nil
+	h.Uses, err = p.hostUses(h, filepath.Join(dir, "uses"))
+	return h, err
+}
+
+// hostUses is kept beside the index: it takes a pass over all objects to find.
+func (p *Program) hostUses(h *link.Host, file string) (*link.Uses, error) {
+	if data, err := os.ReadFile(file); err == nil {
+		var u link.Uses
+		if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&u); err == nil {
+			return &u, nil
+		}
+	}
+	u := link.HostUses(h)
+	var buf bytes.Buffer
+	if err := gob.NewEncoder(&buf).Encode(u); err != nil {
+		return nil, err
+	}
+	return u, p.Store().WriteFile(file, buf.Bytes())
 }
 
 func loadIndex(file string, im *image.Image, lib *object.Library) (*image.Index, error) {

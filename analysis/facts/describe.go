@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"go/constant"
 	"go/types"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -282,18 +283,34 @@ func (p *printer) typeName(obj *types.TypeName) {
 // API returns the fingerprint of all that importers of pkg can see: its exported objects, and what can be reached from
 // them, with all methods. Names of parameters, positions and bodies do not count.
 func API(pkg *types.Package) Fingerprint {
+	lines := api(pkg)
+	var b []byte
+	for _, name := range slices.Sorted(maps.Keys(lines)) {
+		b = append(b, name+" "+lines[name].text+"\n"...)
+	}
+	return fingerprint(b)
+}
+
+// An apiLine is one object that importers can see.
+type apiLine struct {
+	text   string
+	isType bool // a type or a method
+}
+
+// api describes what importers of pkg can see, by name; methods are named "T.M".
+func api(pkg *types.Package) map[string]apiLine {
 	var (
-		lines []string
+		lines = make(map[string]apiLine)
 		work  []*types.TypeName
 		seen  = make(map[*types.TypeName]bool)
 	)
-	add := func(name string, obj types.Object) {
-		p := printer{b: []byte(name + " ")}
+	add := func(name string, obj types.Object, isType bool) {
+		var p printer
 		p.object(obj)
-		lines = append(lines, string(p.b))
+		lines[name] = apiLine{string(p.b), isType}
 	}
 	visit := func(t *types.TypeName) {
-		if t.Pkg() == pkg && !seen[t] {
+		if t.Pkg() == pkg && t.Parent() == pkg.Scope() && !seen[t] {
 			seen[t] = true
 			work = append(work, t)
 		}
@@ -309,13 +326,13 @@ func API(pkg *types.Package) Fingerprint {
 			visit(t)
 			continue
 		}
-		add(name, obj)
+		add(name, obj, false)
 		reach(obj.Type(), visit, visited)
 	}
 	for len(work) > 0 {
 		t := work[0]
 		work = work[1:]
-		add(t.Name(), t)
+		add(t.Name(), t, true)
 		if t.IsAlias() {
 			reach(t.Type(), visit, visited)
 			continue
@@ -323,13 +340,43 @@ func API(pkg *types.Package) Fingerprint {
 		reach(t.Type().Underlying(), visit, visited)
 		if named, ok := t.Type().(*types.Named); ok {
 			for m := range named.Methods() {
-				add(t.Name()+"."+m.Name(), m)
+				add(t.Name()+"."+m.Name(), m, true)
 				reach(m.Type(), visit, visited)
 			}
 		}
 	}
-	slices.Sort(lines)
-	return fingerprint([]byte(strings.Join(lines, "\n")))
+	return lines
+}
+
+// An APIDiff says in what two versions of a package differ for its importers.
+type APIDiff struct {
+	Same  bool
+	Names []string // link names of functions, variables and constants that changed or went
+	Types bool     // types or methods changed, came to existing types, or went
+}
+
+// CompareAPI compares what importers see of two versions of a package.
+func CompareAPI(old, new *types.Package) APIDiff {
+	before, after := api(old), api(new)
+	diff := APIDiff{Same: maps.Equal(before, after)}
+	prefix := LinkPath(new.Path(), new.Name()) + "."
+	for name, line := range before {
+		switch {
+		case line == after[name]:
+		case line.isType || after[name].isType:
+			diff.Types = true
+		default:
+			diff.Names = append(diff.Names, prefix+name)
+		}
+	}
+	for name := range after {
+		recv, _, isMethod := strings.Cut(name, ".")
+		if _, had := before[name]; !had && isMethod && before[recv].isType {
+			diff.Types = true
+		}
+	}
+	slices.Sort(diff.Names)
+	return diff
 }
 
 // reach calls visit with every named type that t is written with.

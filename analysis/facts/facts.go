@@ -539,3 +539,16 @@ func (p *Package) index() {
 
 // Method returns the name of a method without its receiver, given the link name of a method or function.
 func Method(link string) string { return link[strings.LastIndexByte(link, '.')+1:] }
+
+// Calls reports whether d, of package p, calls a method of an interface with that call name; for one of generic code
+// the name alone must fit.
+func (d *Decl) Calls(p *Package, call string, generic bool) bool {
+	name, _, _ := strings.Cut(call, " ")
+	return slices.ContainsFunc(d.Dynamic, func(n uint32) bool {
+		if generic {
+			other, _, _ := strings.Cut(p.Names[n], " ")
+			return other == name
+		}
+		return p.Names[n] == call
+	})
+}

@@ -369,6 +369,14 @@ var otherKinds = map[string]OtherKind{
 
 func otherKind(name string) OtherKind { return otherKinds[filepath.Ext(name)] }
 
+// KindOf says what a file beside the Go ones is to its package: by its name, and embedded if that says nothing.
+func KindOf(path string) OtherKind {
+	if kind, ok := otherKinds[filepath.Ext(path)]; ok {
+		return kind
+	}
+	return Embedded
+}
+
 // buildName reports whether a file of that name may take part in the build of a program.
 func buildName(name string) bool {
 	if strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") {

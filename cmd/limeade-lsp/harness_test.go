@@ -182,30 +182,29 @@ func (p *partner) say(line string) error {
 	return err
 }
 
-// hear returns the next line that the program prints.
+// errEnded says that a program has closed its output.
+var errEnded = errors.New("it ended its output")
+
+// hear returns the next line that the program prints; errEnded, wrapped, after
+// the last one.
 func (p *partner) hear(patience time.Duration) (string, error) {
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	select {
 	case line, ok := <-p.lines:
 		if !ok {
-			return "", fmt.Errorf("it ended its output\n%s", p.report())
+			return "", fmt.Errorf("%w\n%s", errEnded, p.report())
 		}
 		fmt.Fprintf(&p.said, "%s\n", line)
 		return line, nil
 	case <-timeout.C:
 		// A goroutine dump says what it is doing instead.
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGQUIT)
-		select {
-		case <-p.ended:
-		case <-time.After(10 * time.Second):
-		}
-		return "", fmt.Errorf("no answer within %v\n%s", patience, p.report())
+		p.signal(syscall.SIGQUIT, 10*time.Second)
+		return "", fmt.Errorf("nothing within %v\n%s", patience, p.report())
 	}
 }
 
-// finish closes the program's input, and returns what it still prints and its
-// end: an exit code, or -1 and the signal.
+// finish closes the program's input, and returns what it still prints and its end.
 func (p *partner) finish(patience time.Duration) (rest []string, state *os.ProcessState, err error) {
 	p.stdin.Close()
 	return p.await(patience)
@@ -214,14 +213,14 @@ func (p *partner) finish(patience time.Duration) (rest []string, state *os.Proce
 // await collects what the program still prints until it has ended.
 func (p *partner) await(patience time.Duration) (rest []string, state *os.ProcessState, err error) {
 	for {
-		line, err := p.hearEnd(patience)
+		line, err := p.hear(patience)
+		if errors.Is(err, errEnded) {
+			break
+		}
 		if err != nil {
 			return rest, nil, err
 		}
-		if line == nil {
-			break
-		}
-		rest = append(rest, *line)
+		rest = append(rest, line)
 	}
 	select {
 	case <-p.ended:
@@ -231,29 +230,27 @@ func (p *partner) await(patience time.Duration) (rest []string, state *os.Proces
 	}
 }
 
-// hearEnd is hear for a program that is expected to end: nil at its end.
-func (p *partner) hearEnd(patience time.Duration) (*string, error) {
+// signal sends a signal to the program's process group, unless it has ended,
+// and gives it some time to end.
+func (p *partner) signal(sig syscall.Signal, patience time.Duration) {
 	select {
-	case line, ok := <-p.lines:
-		if !ok {
-			return nil, nil
-		}
-		fmt.Fprintf(&p.said, "%s\n", line)
-		return &line, nil
+	case <-p.ended:
+		return
+	default:
+	}
+	_ = syscall.Kill(-p.cmd.Process.Pid, sig) // it may end at this moment
+	select {
+	case <-p.ended:
 	case <-time.After(patience):
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGQUIT)
-		select {
-		case <-p.ended:
-		case <-time.After(10 * time.Second):
-		}
-		return nil, fmt.Errorf("no end within %v after its input was closed\n%s", patience, p.report())
 	}
 }
 
-// kill ends the program and all that it started.
+// kill ends the program and, as limeade-lsp run passes signals on, the one that
+// it has started.
 func (p *partner) kill() {
-	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-	<-p.ended
+	p.stdin.Close()
+	p.signal(syscall.SIGTERM, 5*time.Second)
+	p.signal(syscall.SIGKILL, answerPatience)
 }
 
 // report is all that is known of the program's life.

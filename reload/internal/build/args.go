@@ -22,3 +22,27 @@ func SplitArgs(args []string) (flags, target, rest []string) {
 	}
 	return flags, target, nil
 }
+
+// Tags are the build tags that the build's flags, or GOFLAGS, set.
+func (b *Baseline) Tags() []string {
+	var tags []string
+	flags, err := parseFlags(b.Flags)
+	if err != nil {
+		return nil // Build has parsed them
+	}
+	fields, err := splitQuoted(lookupEnv(b.Env, "GOFLAGS"))
+	if err != nil {
+		return nil
+	}
+	goflags, err := parseFlags(fields)
+	if err != nil {
+		return nil
+	}
+	if f, ok := lastFlag("tags", flags, goflags); ok {
+		tags = strings.FieldsFunc(f.value, func(r rune) bool { return r == ',' || r == ' ' })
+	}
+	if b.Race {
+		tags = append(tags, "race")
+	}
+	return tags
+}

@@ -2,7 +2,6 @@ package build
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +19,9 @@ import (
 // The test binary is its own toolexec program. A variable in its environment
 // names a script to run before a tool of the go command.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "limited" {
+		os.Exit(buildLimited(os.Args[2], os.Args[3], os.Args[4]))
+	}
 	if len(os.Args) > 1 && os.Args[1] == "toolexec" {
 		if hook := os.Getenv("LIMEADE_TEST_TOOL_HOOK"); hook != "" {
 			if out, err := exec.Command("/bin/sh", append([]string{"-c", hook, "hook"}, os.Args[4:]...)...).CombinedOutput(); err != nil {
@@ -70,8 +72,6 @@ TEXT ·Answer(SB), NOSPLIT, $0-8
 	"agent/testdata/script.txt":    {Data: []byte("no source")},
 }
 
-// sharedStore keeps what the tests of one run have in common, so that an
-// archive is stored once.
 func testStore(t testing.TB) *Store {
 	t.Helper()
 	s, err := OpenStore(t.TempDir())
@@ -255,10 +255,6 @@ func check(t *testing.T, o Options, want string) *Baseline {
 	}
 	checkExact(t, b)
 	return b
-}
-
-func contextWith(t *testing.T) (context.Context, context.CancelFunc) {
-	return context.WithCancel(t.Context())
 }
 
 func wantError(t *testing.T, err error, parts ...string) {

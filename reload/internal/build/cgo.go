@@ -96,7 +96,7 @@ func (c *capture) recordCgoPackage(ctx context.Context, b *Baseline, p *Package,
 	made := map[string]string{}
 	for i, file := range compiled {
 		if strings.HasPrefix(file, "$WORK/") {
-			hash, err := c.store.PutFile(l.CompiledGoFiles[i])
+			hash, err := c.store.putArchive(l.CompiledGoFiles[i])
 			if err != nil {
 				return err
 			}
@@ -300,7 +300,16 @@ func (b *Baseline) runCgo(ctx context.Context, p *Package, files map[string][]by
 	return b.adoptCgo(p, object, files)
 }
 
-var cgoPrefix = regexp.MustCompile(`_cgo_[0-9a-f]{12}_`)
+// The names of C symbols hold a hash of all sources of the package
+// (cmd/cgo/main.go, cPrefix, Go 1.26).
+var cgoHash = regexp.MustCompile(`_cgo(?:exp)?_([0-9a-f]{12})_`)
+
+func findCgoHash(types []byte) []byte {
+	if m := cgoHash.FindSubmatch(types); m != nil {
+		return m[1]
+	}
+	return nil
+}
 
 func (b *Baseline) adoptCgo(p *Package, object string, files map[string][]byte) (map[string][]byte, error) {
 	i := slices.IndexFunc(p.Generated, func(f File) bool { return f.Path == cgoTypes })
@@ -311,13 +320,17 @@ func (b *Baseline) adoptCgo(p *Package, object string, files map[string][]byte) 
 	if err != nil {
 		return nil, fmt.Errorf("package %s: %w", p.Path, err)
 	}
-	prefix := cgoPrefix.Find(old)
+	was, err := os.ReadFile(filepath.Join(object, cgoTypes))
+	if err != nil {
+		return nil, err
+	}
+	oldHash, newHash := findCgoHash(old), findCgoHash(was)
 	adopt := func(name string) ([]byte, error) {
 		text, err := os.ReadFile(filepath.Join(object, name))
-		if err != nil || prefix == nil {
+		if err != nil || oldHash == nil || newHash == nil {
 			return text, err
 		}
-		return cgoPrefix.ReplaceAllLiteral(text, prefix), nil
+		return bytes.ReplaceAll(text, newHash, oldHash), nil
 	}
 	output := map[string][]byte{}
 	fresh, err := adopt(cgoTypes)
@@ -367,6 +380,9 @@ func mergeTypes(old, fresh []byte) ([]byte, error) {
 // cName is the name that the user knows of one that cgo made up
 // (cmd/cgo/gcc.go, Go 1.26).
 func cName(name string) string {
+	if at := cgoHash.FindStringIndex(name); at != nil {
+		name = name[at[1]-1:]
+	}
 	for _, prefix := range []string{"_Cfunc_", "_C2func_", "_Ctype_", "_Ciconst_", "_Cfconst_", "_Csconst_", "_Cvar_", "_Cmacro_", "_Cfpvar_fp_"} {
 		if rest, ok := strings.CutPrefix(name, prefix); ok {
 			return "C." + rest

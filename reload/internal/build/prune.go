@@ -50,7 +50,15 @@ func (s *Store) Prune(limits Limits) error {
 		return err
 	}
 	running := runningBuilds()
-	slices.SortFunc(builds, func(x, y *keptBuild) int { return y.made.Compare(x.made) }) // newest first
+	slices.SortFunc(builds, func(x, y *keptBuild) int { // those in use first, then the newest
+		if running[x.id] != running[y.id] {
+			if running[x.id] {
+				return -1
+			}
+			return 1
+		}
+		return y.made.Compare(x.made)
+	})
 	var total int64
 	seen := map[string]bool{}
 	keep := builds[:0:0]

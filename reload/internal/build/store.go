@@ -86,15 +86,12 @@ func (s *Store) Put(contents []byte) (string, error) {
 	return hash, s.WriteFile(path, contents)
 }
 
-// PutFile keeps the contents of a file and returns their hash. A file of the
-// Go build cache is linked rather than copied where that is possible: the go
-// command never writes other contents under the name of such a file, which is
+// putArchive keeps a file that the go command made and never writes again, in
+// its cache or its work directory, and returns the hash of its contents. It is
+// linked, not copied, where that is possible. The name of a file in the cache is
 // the hash of what it holds (cmd/go/internal/cache/cache.go, Go 1.26).
-func (s *Store) PutFile(path string) (string, error) {
-	hash := cacheFileHash(path)
-	linked := hash != ""
-	if !linked {
-		var err error
+func (s *Store) putArchive(path string) (hash string, err error) {
+	if hash = cacheFileHash(path); hash == "" {
 		if hash, err = hashFile(path); err != nil {
 			return "", err
 		}
@@ -111,11 +108,8 @@ func (s *Store) PutFile(path string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(blob), 0o700); err != nil {
 		return "", s.explain(err)
 	}
-	if linked {
-		temp := fmt.Sprintf("%s.%d", blob, os.Getpid())
-		if os.Link(path, temp) == nil {
-			return hash, s.explain(replace(temp, blob))
-		}
+	if temp := fmt.Sprintf("%s.%d", blob, os.Getpid()); os.Link(path, temp) == nil {
+		return hash, s.explain(replace(temp, blob))
 	}
 	src, err := os.Open(path)
 	if err != nil {

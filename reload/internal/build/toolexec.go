@@ -109,7 +109,7 @@ func recordLink(storeDir, record string, args []string) error {
 	rec := linkRecord{Archives: map[string]string{}}
 	for line := range strings.Lines(string(text)) {
 		if pkg, file, ok := packageFile(line); ok {
-			if rec.Archives[pkg], err = store.PutFile(file); err != nil {
+			if rec.Archives[pkg], err = store.putArchive(file); err != nil {
 				return fmt.Errorf("link step: package %s: %w", pkg, err)
 			}
 		}

@@ -112,7 +112,7 @@ func read(data []byte, layout func(string) (Offsets, error)) (*Image, error) {
 	}
 	info, err := buildinfo.Read(bytes.NewReader(data))
 	if err != nil {
-		return nil, fmt.Errorf("Go version: %w", err)
+		return nil, fmt.Errorf("version of Go: %w", err)
 	}
 	im.GoVersion = info.GoVersion
 	off, err := layout(im.GoVersion)

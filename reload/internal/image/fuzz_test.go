@@ -177,7 +177,7 @@ func tinyELF(t testing.TB, off Offsets) []byte {
 }
 
 func TestTinyELF(t *testing.T) {
-	off := runtimeOffsets(t, runtime.GOROOT())
+	off := runtimeOffsets(t, goCommand(t, "local", "env", "GOROOT"))
 	im, err := read(tinyELF(t, off), func(string) (Offsets, error) { return off, nil })
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +213,7 @@ func TestTinyELF(t *testing.T) {
 
 // FuzzImage reads executables of any bytes, and asks all that needs no objects.
 func FuzzImage(f *testing.F) {
-	off := runtimeOffsets(f, runtime.GOROOT())
+	off := runtimeOffsets(f, goCommand(f, "local", "env", "GOROOT"))
 	layout := func(string) (Offsets, error) { return off, nil }
 	f.Add(tinyELF(f, off))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -260,7 +260,7 @@ func FuzzImage(f *testing.F) {
 
 // FuzzIndex decodes indexes of any bytes.
 func FuzzIndex(f *testing.F) {
-	off := runtimeOffsets(f, runtime.GOROOT())
+	off := runtimeOffsets(f, goCommand(f, "local", "env", "GOROOT"))
 	im, err := read(tinyELF(f, off), func(string) (Offsets, error) { return off, nil })
 	if err != nil {
 		f.Fatal(err)

@@ -164,12 +164,13 @@ func (v *inversion) assign(id int32, via object.Sym, addr uint64, certain bool, 
 // run reads relocations until nothing new is named.
 func (v *inversion) run() {
 	for len(v.work) > 0 {
-		p := &v.places[v.work[len(v.work)-1]]
+		i := v.work[len(v.work)-1]
 		v.work = v.work[:len(v.work)-1]
-		if p.def.Dupok() {
-			p.def = v.likeliest(p.def, p.addr)
+		def, addr := v.places[i].def, v.places[i].addr
+		if def.Dupok() {
+			def = v.likeliest(def, addr)
+			v.places[i].def = def
 		}
-		def, addr := p.def, p.addr // assign moves places
 		for r := range def.Relocs() {
 			if id, target, ok := v.read(addr, r); ok {
 				v.assign(id, r.Sym, target, v.certain(id, r), def)

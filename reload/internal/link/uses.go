@@ -133,34 +133,8 @@ func HostUses(h *Host) *Uses {
 	for _, p := range h.Library.Packages() {
 		for _, o := range p.Objects {
 			for i := range o.NumDefs() {
-				s := o.Sym(i)
-				kind := s.Kind()
-				if kind == object.DWARF || kind == object.Unknown {
-					continue
-				}
-				relocs := s.NumRelocs()
-				if relocs == 0 && !s.ReflectMethod() && !s.UsedInIface() {
-					continue
-				}
-				if _, ok := h.Index.AddrOf(s); !ok {
-					continue
-				}
-				u.Reflect = u.Reflect || s.ReflectMethod()
-				if s.IsGoType() && s.UsedInIface() {
-					mark(s)
-				}
-				for j := range relocs {
-					r := s.Reloc(j)
-					switch r.Type {
-					case object.UseIface:
-						mark(r.Sym)
-					case object.UseIfaceMethod:
-						if t := h.Library.Resolve(r.Sym); !t.IsZero() {
-							u.Methods[interfaceMethod(t, r.Add, h.Library)] = true
-						}
-					case object.UseNamedMethod:
-						u.Names[usedName(h.Library.Resolve(r.Sym))] = true
-					}
+				if s := o.Sym(i); hasUses(s) && kept(h, s) {
+					hostUse(h, u, s, mark)
 				}
 			}
 		}
@@ -175,6 +149,52 @@ func HostUses(h *Host) *Uses {
 		}
 	}
 	return u
+}
+
+// hasUses reports whether a definition says anything that dead-code elimination goes by.
+func hasUses(s object.Sym) bool {
+	if s.Kind() == object.DWARF {
+		return false
+	}
+	if s.ReflectMethod() || s.IsGoType() && s.UsedInIface() {
+		return true
+	}
+	for r := range s.Relocs() {
+		if r.Type == object.UseIface || r.Type == object.UseIfaceMethod || r.Type == object.UseNamedMethod {
+			return true
+		}
+	}
+	return false
+}
+
+// kept reports whether the build's linker kept a definition.
+func kept(h *Host, s object.Sym) bool {
+	if name := s.Name(); s.IsGoType() {
+		_, ok := h.Index.Addr(name, s.ABI())
+		return ok
+	}
+	_, ok := h.Index.AddrOf(s)
+	return ok
+}
+
+// hostUse notes what one definition uses.
+func hostUse(h *Host, u *Uses, s object.Sym, mark func(object.Sym)) {
+	u.Reflect = u.Reflect || s.ReflectMethod()
+	if s.IsGoType() && s.UsedInIface() {
+		mark(s)
+	}
+	for r := range s.Relocs() {
+		switch r.Type {
+		case object.UseIface:
+			mark(r.Sym)
+		case object.UseIfaceMethod:
+			if t := h.Library.Resolve(r.Sym); !t.IsZero() {
+				u.Methods[interfaceMethod(t, r.Add, h.Library)] = true
+			}
+		case object.UseNamedMethod:
+			u.Names[usedName(h.Library.Resolve(r.Sym))] = true
+		}
+	}
 }
 
 // usedName reads the target of a UseNamedMethod relocation: a string constant.

@@ -1,14 +1,13 @@
 package object
 
 import (
-	"runtime"
 	"testing"
 )
 
 // FuzzObject reads archives of any bytes, and asks of their symbols all that one can.
 // testdata/fuzz has what compiler and assembler made of a few lines.
 func FuzzObject(f *testing.F) {
-	tables, err := LoadTables(runtime.GOROOT())
+	tables, err := LoadTables(goCommand(f, ".", "local", "env", "GOROOT"))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -57,6 +57,11 @@ func (f *file) text(from, to token.Pos) string {
 
 // index lists the declarations and directives of all files.
 func (b *builder) index() {
+	n := 0
+	for _, syntax := range b.in.Files {
+		n += len(syntax.Decls)
+	}
+	b.decls = make(map[types.Object]*decl, 2*n)
 	b.files = make([]*file, len(b.in.Files))
 	for i, syntax := range b.in.Files {
 		tok := b.in.Fset.File(syntax.FileStart)
@@ -75,19 +80,31 @@ func (b *builder) index() {
 func (b *builder) indexImports(f *file) {
 	f.names = make(map[*types.Package]*types.PkgName)
 	for _, spec := range f.ast.Imports {
-		obj := b.in.Info.Implicits[spec]
-		if spec.Name != nil {
-			obj = b.in.Info.Defs[spec.Name]
-		}
-		name, ok := obj.(*types.PkgName)
-		if !ok || name.Name() == "_" {
+		name := b.importName(spec)
+		if name == nil || name.Name() == "_" {
 			continue
 		}
-		b.importPath[name] = spec
 		if _, ok := f.names[name.Imported()]; !ok || f.names[name.Imported()].Name() == "." {
 			f.names[name.Imported()] = name
 		}
-		b.universe = b.universe || isPredeclaredType(name.Name())
+		b.declareName(name.Name())
+	}
+}
+
+// importName returns what an import declares in its file.
+func (b *builder) importName(spec *ast.ImportSpec) *types.PkgName {
+	obj := b.in.Info.Implicits[spec]
+	if spec.Name != nil {
+		obj = b.in.Info.Defs[spec.Name]
+	}
+	name, _ := obj.(*types.PkgName)
+	return name
+}
+
+// declareName notes a name of the package or a file that hides a predeclared type.
+func (b *builder) declareName(name string) {
+	if _, ok := types.Universe.Lookup(name).(*types.TypeName); ok {
+		b.hidden[name] = true
 	}
 }
 
@@ -166,7 +183,7 @@ func (b *builder) addName(f *file, d *decl, name *ast.Ident) {
 	if d.obj = b.in.Info.Defs[name]; d.obj == nil || name.Name == "_" {
 		return
 	}
-	b.universe = b.universe || isPredeclaredType(name.Name)
+	b.declareName(name.Name)
 	b.add(f, d)
 }
 
@@ -175,11 +192,6 @@ func (b *builder) add(f *file, d *decl) *decl {
 	f.decls = append(f.decls, d)
 	b.decls[d.obj] = d
 	return d
-}
-
-func isPredeclaredType(name string) bool {
-	_, ok := types.Universe.Lookup(name).(*types.TypeName)
-	return ok
 }
 
 // receiver returns the named type that a method is declared on, nil for a function and for the

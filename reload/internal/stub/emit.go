@@ -136,18 +136,14 @@ func (b *builder) emitHead(out *bytes.Buffer, f *file, silent []string, paths ma
 		}
 	}
 	for _, spec := range f.ast.Imports {
-		obj := b.in.Info.Implicits[spec]
-		if spec.Name != nil {
-			obj = b.in.Info.Defs[spec.Name]
-		}
-		if name, ok := obj.(*types.PkgName); ok && b.imports[name] {
+		if name := b.importName(spec); name != nil && b.imports[name] {
 			line(name.Name(), spec.Path.Value)
 		}
 	}
 	for _, pkg := range slices.SortedFunc(maps.Keys(f.extra), func(x, y *types.Package) int {
 		return cmp.Compare(f.extra[x], f.extra[y])
 	}) {
-		line(f.extra[pkg], strconv.Quote(b.pathOf(pkg)))
+		line(f.extra[pkg], b.quotedPath(pkg))
 	}
 	for _, quoted := range silent {
 		line("_", quoted)
@@ -171,11 +167,7 @@ func (b *builder) silentImports() []string {
 	}
 	for _, f := range b.files {
 		for _, spec := range f.ast.Imports {
-			obj := b.in.Info.Implicits[spec]
-			if spec.Name != nil {
-				obj = b.in.Info.Defs[spec.Name]
-			}
-			if name, ok := obj.(*types.PkgName); ok && b.foreign[name.Imported()] && !done[name.Imported()] {
+			if name := b.importName(spec); name != nil && b.foreign[name.Imported()] && !done[name.Imported()] {
 				done[name.Imported()] = true
 				list = append(list, spec.Path.Value)
 			}
@@ -184,17 +176,17 @@ func (b *builder) silentImports() []string {
 	return list
 }
 
-// pathOf returns the path by which some file imports a package, which an import map may change, else
-// the package's own.
-func (b *builder) pathOf(pkg *types.Package) string {
+// quotedPath returns the quoted path by which some file imports a package, which an import map may
+// change, else the package's own.
+func (b *builder) quotedPath(pkg *types.Package) string {
 	for _, f := range b.files {
-		if name := f.names[pkg]; name != nil {
-			if path, err := strconv.Unquote(b.importPath[name].Path.Value); err == nil {
-				return path
+		for _, spec := range f.ast.Imports {
+			if name := b.importName(spec); name != nil && name.Imported() == pkg {
+				return spec.Path.Value
 			}
 		}
 	}
-	return pkg.Path()
+	return strconv.Quote(pkg.Path())
 }
 
 func (b *builder) emitDecls(f *file, locals *localCounter) []byte {

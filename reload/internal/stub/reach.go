@@ -13,14 +13,13 @@ type builder struct {
 	decls      map[types.Object]*decl
 	methods    map[*types.TypeName][]*decl
 	linknames  map[string][]string // local name → directives
-	importPath map[*types.PkgName]*ast.ImportSpec
 	imports    map[*types.PkgName]bool // used
-	universe   bool                    // the package or one of its files redeclares a predeclared type
+	hidden     map[string]bool         // predeclared types whose names mean something else here, at least in a file
 
 	queue     []job // bodies to walk, in the order of their distance from Keep
 	types     map[*types.TypeName]*typeState
 	typeList  []*typeState // types, in the order of discovery
-	shaping   bool
+	shaping   bool        // structs may be shaped
 	touched   map[*types.Var]bool
 	fieldOf   map[*types.Var]field
 	described map[*types.Named]bool
@@ -52,10 +51,9 @@ type job struct {
 func newBuilder(in Input) *builder {
 	b := &builder{
 		in:         in,
-		decls:      make(map[types.Object]*decl),
+		hidden:     make(map[string]bool),
 		methods:    make(map[*types.TypeName][]*decl),
 		linknames:  make(map[string][]string),
-		importPath: make(map[*types.PkgName]*ast.ImportSpec),
 		imports:    make(map[*types.PkgName]bool),
 		types:      make(map[*types.TypeName]*typeState),
 		touched:    make(map[*types.Var]bool),
@@ -74,7 +72,7 @@ func newBuilder(in Input) *builder {
 		b.needs[path] = make(map[string]bool)
 	}
 	b.index()
-	b.shaping = len(in.Export) == 0 && !b.universe
+	b.shaping = len(in.Export) == 0 && len(b.hidden) == 0
 	return b
 }
 

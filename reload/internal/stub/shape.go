@@ -61,7 +61,7 @@ func (b *builder) useType(d *decl, spec *ast.TypeSpec) {
 	if named == nil {
 		return
 	}
-	if !b.shaping || spec.TypeParams == nil && !b.hostHas(named) {
+	if len(b.in.Export) > 0 || spec.TypeParams == nil && !b.hostHas(named) {
 		b.wholeType(named)
 	}
 }

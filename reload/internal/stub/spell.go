@@ -11,11 +11,11 @@ import (
 )
 
 // spellable reports whether a type can be written in this package. Names that are not exported by
-// another package cannot, nor types local to a function, nor predeclared names if any is redeclared.
+// another package cannot, nor types local to a function, nor predeclared names that mean something else.
 func (b *builder) spellable(t types.Type) bool {
 	switch t := t.(type) {
 	case *types.Basic:
-		return !b.universe || t.Info()&types.IsUntyped != 0
+		return !b.hidden[t.Name()]
 	case *types.Alias:
 		return b.visible(t.Obj()) && b.allSpellable(t.TypeArgs())
 	case *types.Named:
@@ -74,7 +74,7 @@ func (b *builder) allSpellable(list *types.TypeList) bool {
 func (b *builder) visible(obj *types.TypeName) bool {
 	switch {
 	case obj.Pkg() == nil:
-		return !b.universe
+		return !b.hidden[obj.Name()]
 	case obj.Parent() != obj.Pkg().Scope():
 		return false
 	}

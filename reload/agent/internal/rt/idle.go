@@ -121,15 +121,18 @@ func WaitReadable(fd int) error {
 	}
 }
 
-// pollIdle is poll(p, 1, -1), counted as an idle thread. It is nosplit because the stack must not move between
-// entersyscall and exitsyscall, and p is in the heap for the same reason. It has no branches, so that -cover puts no
-// counter between the two.
+// pollIdle is poll(p, 1, -1), counted as an idle thread. An idle thread has no processor (P): entersyscallblock gives it
+// away at once, where entersyscall would keep it until the monitor thread takes it, and another thread that comes back
+// from a system call and finds none meanwhile would see only idle threads and a runnable goroutine.
+//
+// It is nosplit because the stack must not move between the two calls, and p is in the heap for the same reason. It has
+// no branches, so that -cover puts no counter between them.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func pollIdle(p *pollFD) syscall.Errno {
-	entersyscall()
+	entersyscallblock()
 	onSystemStack(markIdle)
 	_, _, errno := syscall.RawSyscall(syscall.SYS_POLL, uintptr(unsafe.Pointer(p)), 1, forever)
 	onSystemStack(markBusy)

@@ -2,7 +2,7 @@
 
 #include "textflag.h"
 
-// The functions here are in assembly because nothing between entersyscall and exitsyscall may be instrumented (-race,
+// The functions here are in assembly because nothing between entersyscallblock and exitsyscall may be instrumented (-race,
 // -cover), and because runtime.systemstack is one itself: ABI0, its argument on the stack.
 
 // func onSystemStack(fn func())

@@ -1,0 +1,198 @@
+package analysis
+
+import (
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
+
+	"github.com/limeade-go/limeade/analysis/decl"
+	"github.com/limeade-go/limeade/analysis/edit"
+	"github.com/limeade-go/limeade/analysis/snapshot"
+)
+
+// files reports what became of whole files; first is the index of this package's first edit. That text changed or lines
+// moved goes without saying where declarations of the file are edited.
+func (k *classifier) files(first int) {
+	if k.p.old.Package.Name != k.p.new.Package.Name || k.renamesPackage() {
+		k.add(edit.PackageClause, k.p.path(), place{k.p.new.Files[0].Parsed.File.Path, 1, 1}, "")
+	}
+	if k.p.old.Package.GoVersion != k.p.new.Package.GoVersion {
+		k.add(edit.LanguageVersion, k.p.path(), place{k.p.new.Files[0].Parsed.File.Path, 1, 1},
+			k.p.old.Package.GoVersion+" became "+k.p.new.Package.GoVersion)
+	}
+	edited := make(map[string]bool)
+	for _, e := range k.report.Edits[first:] {
+		edited[e.File] = true
+	}
+	directives := map[decl.Directive]edit.Kind{
+		decl.Linkname: edit.Linkname, decl.Constraint: edit.BuildConstraint, decl.Debug: edit.DebugSetting, decl.Cgo: edit.CgoPreamble,
+	}
+	for _, f := range k.p.delta.Files {
+		file := f.New
+		at := place{line: 1, column: 1}
+		if file != nil {
+			at.file = file.Path
+		} else {
+			file = f.Old
+			at.file = k.p.new.Files[0].Parsed.File.Path
+		}
+		said := edited[k.new.Rel(at.file)]
+		for d, kind := range directives {
+			if f.Directives[d] {
+				k.add(kind, k.p.path(), at, filepath.Base(file.Path))
+				said = true
+			}
+		}
+		switch {
+		case f.Kind == decl.Added:
+			k.add(edit.FileAdded, k.p.path(), at, filepath.Base(file.Path))
+		case f.Kind == decl.Deleted:
+			k.add(edit.FileDeleted, k.p.path(), at, filepath.Base(file.Path))
+		case f.Kind == decl.Renamed:
+			k.add(edit.FileRenamed, k.p.path(), at, "it was "+k.new.Rel(f.Old.Path))
+		case said:
+		case f.Reordered:
+			k.add(edit.Reordered, k.p.path(), at, "")
+		case f.Moved:
+			k.add(edit.LineShift, k.p.path(), at, "")
+		default:
+			k.add(edit.Text, k.p.path(), at, "")
+		}
+	}
+}
+
+// renamesPackage reports whether the package clauses say another name than before.
+func (k *classifier) renamesPackage() bool {
+	name := k.p.old.Package.Name
+	return name != "" && slices.ContainsFunc(k.p.new.Files, func(f *decl.File) bool { return f.Parsed.Syntax.Name.Name != name })
+}
+
+// others reports files of the package that are not Go.
+func (k *classifier) others() {
+	kinds := map[snapshot.OtherKind]edit.Kind{
+		snapshot.Assembly: edit.Assembly, snapshot.C: edit.CgoPreamble, snapshot.Header: edit.CgoPreamble,
+		snapshot.Object: edit.ObjectFile, snapshot.Embedded: edit.EmbedContent,
+	}
+	report := func(list, other []snapshot.OtherFile) {
+		for _, o := range list {
+			i := slices.IndexFunc(other, func(p snapshot.OtherFile) bool { return p.Path == o.Path && p.Kind == o.Kind })
+			if i >= 0 && other[i].Hash == o.Hash {
+				continue
+			}
+			if e := (place{o.Path, 1, 1}); !k.reported(kinds[o.Kind], e) {
+				k.add(kinds[o.Kind], k.p.path(), e, filepath.Base(o.Path))
+			}
+		}
+	}
+	report(k.p.new.Package.Other, k.p.old.Package.Other)
+	report(k.p.old.Package.Other, k.p.new.Package.Other)
+}
+
+func (k *classifier) reported(kind edit.Kind, at place) bool {
+	return slices.ContainsFunc(k.report.Edits, func(e edit.Edit) bool { return e.Kind == kind && e.File == k.new.Rel(at.file) })
+}
+
+// modules reports changes of the files that choose module versions.
+func (c *comparison) modules() error {
+	for _, n := range c.new.Modules() {
+		i := slices.IndexFunc(c.old.Modules(), func(o snapshot.OtherFile) bool { return o.Path == n.Path })
+		at := place{n.Path, 1, 1}
+		switch {
+		case i < 0:
+			c.add(edit.ModuleVersion, filepath.Base(n.Path), at, "the file was added")
+		case c.old.Modules()[i].Hash == n.Hash:
+		case n.Kind != snapshot.Module:
+			c.add(edit.ModuleVersion, filepath.Base(n.Path), at, "")
+		default:
+			c.goMod(c.old.Modules()[i], n)
+		}
+	}
+	for _, o := range c.old.Modules() {
+		if !slices.ContainsFunc(c.new.Modules(), func(n snapshot.OtherFile) bool { return n.Path == o.Path }) {
+			c.add(edit.ModuleVersion, filepath.Base(o.Path), place{o.Path, 1, 1}, "the file was deleted")
+		}
+	}
+	return nil
+}
+
+func (c *comparison) goMod(old, new snapshot.OtherFile) {
+	at := place{new.Path, 1, 1}
+	after, err := modfile.Parse(new.Path, new.Content, nil)
+	if err != nil {
+		if list, ok := err.(modfile.ErrorList); ok {
+			for _, e := range list {
+				c.report.Errors = append(c.report.Errors, SourceError{File: c.new.Rel(new.Path), Line: e.Pos.Line, Column: e.Pos.LineRune, Message: e.Err.Error()})
+			}
+			return
+		}
+		c.report.Errors = append(c.report.Errors, SourceError{File: c.new.Rel(new.Path), Message: err.Error()})
+		return
+	}
+	before, err := modfile.ParseLax(old.Path, old.Content, nil)
+	if err != nil || before.Module == nil || after.Module == nil || before.Module.Mod != after.Module.Mod {
+		c.add(edit.ModuleVersion, "go.mod", at, "")
+		return
+	}
+	said := len(c.report.Edits)
+	if goVersion(before) != goVersion(after) {
+		c.add(edit.LanguageVersion, "go.mod", at, goVersion(before)+" became "+goVersion(after))
+	}
+	if !slices.EqualFunc(before.Godebug, after.Godebug, func(a, b *modfile.Godebug) bool { return a.Key == b.Key && a.Value == b.Value }) {
+		c.add(edit.DebugSetting, "go.mod", at, "")
+	}
+	had, has := chosen(before), chosen(after)
+	for path, v := range had {
+		if w, ok := has[path]; w != v {
+			detail := path.Path + " " + v + " became " + w
+			if !ok {
+				detail = path.Path + " " + v + " was removed"
+			}
+			c.add(edit.ModuleVersion, "go.mod", at, detail)
+		}
+	}
+	for path, v := range has {
+		if _, ok := had[path]; ok {
+			continue
+		}
+		if path.Version == required {
+			c.add(edit.Requirement, "go.mod", at, path.Path+" "+v)
+			continue
+		}
+		c.add(edit.ModuleVersion, "go.mod", at, path.Path+" "+v)
+	}
+	if len(c.report.Edits) == said {
+		c.add(edit.Text, "go.mod", at, "")
+	}
+}
+
+func goVersion(f *modfile.File) string {
+	if f.Go == nil {
+		return ""
+	}
+	return f.Go.Version
+}
+
+// What chosen puts in place of a version, to tell statements apart.
+const (
+	required = "require"
+	excluded = "exclude"
+	replaced = "replace"
+)
+
+// chosen returns what a go.mod file says of module versions: by module path and kind of statement, the version or
+// replacement.
+func chosen(f *modfile.File) map[module.Version]string {
+	m := make(map[module.Version]string)
+	for _, r := range f.Require {
+		m[module.Version{Path: r.Mod.Path, Version: required}] = r.Mod.Version
+	}
+	for _, r := range f.Exclude {
+		m[module.Version{Path: r.Mod.Path, Version: excluded + " " + r.Mod.Version}] = r.Mod.Version
+	}
+	for _, r := range f.Replace {
+		m[module.Version{Path: r.Old.Path, Version: replaced + " " + r.Old.Version}] = r.New.String()
+	}
+	return m
+}

@@ -1,0 +1,360 @@
+package analysis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/types"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/limeade-go/limeade/analysis/decl"
+	"github.com/limeade-go/limeade/analysis/edit"
+	"github.com/limeade-go/limeade/analysis/facts"
+	"github.com/limeade-go/limeade/analysis/snapshot"
+)
+
+// A Session compares snapshots of one program again and again. It keeps imported packages, facts, and the packages that
+// were type-checked last. Its methods may be called from several goroutines; comparisons wait for each other.
+type Session struct {
+	env      Env
+	importer *importer
+	index    *Index
+
+	mu     sync.Mutex // one comparison at a time; guards recent
+	recent []recentCheck
+}
+
+// A recentCheck is a type-checked package and what it follows from.
+type recentCheck struct {
+	key     factKey
+	size    int // bytes of source
+	checked *Checked
+}
+
+// recentBytes is how much source the type-checked packages that a session keeps may have. Syntax and types take about a
+// hundred times as much memory.
+const recentBytes = 2 << 20
+
+// NewSession returns a session for programs of that build. index may be nil.
+func NewSession(env Env, index *Index) *Session {
+	if index == nil {
+		index = NewIndex()
+	}
+	return &Session{env: env, importer: &importer{env: env, packages: make(map[string]*types.Package)}, index: index}
+}
+
+// Index returns the session's index.
+func (s *Session) Index() *Index { return s.index }
+
+// release returns the minor version of a Go version: 26 for "go1.26.8".
+func release(goVersion string) int {
+	_, rest, _ := strings.Cut(goVersion, ".")
+	end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+	if end < 0 {
+		end = len(rest)
+	}
+	n, err := strconv.Atoi(rest[:end])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Compare compares what a program runs with what the source says now. The error is for what is no fault of the source;
+// a *ToolchainError is one that the user can remedy.
+func (s *Session) Compare(ctx context.Context, old, new *snapshot.Snapshot) (*Report, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.importer.use(new.Fset())
+	c := &comparison{
+		Session: s, ctx: ctx, old: old, new: new,
+		oldKeys: s.keys(old), newKeys: s.keys(new),
+		report: &Report{}, byPath: make(map[string]*changedPackage),
+		stale: make(map[string]bool), fresh: make(map[string]*types.Package),
+	}
+	for _, step := range []func() error{
+		c.modules,
+		c.diff,
+		c.check,
+		c.facts,
+		c.classify,
+		c.recompile,
+	} {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	edit.Sort(c.report.Edits)
+	sortErrors(c.report.Errors)
+	return c.report, nil
+}
+
+// A comparison is one run of Compare.
+type comparison struct {
+	*Session
+	ctx              context.Context
+	old, new         *snapshot.Snapshot
+	oldKeys, newKeys *keys
+	report           *Report
+
+	changed []*changedPackage // dependencies first
+	byPath  map[string]*changedPackage
+
+	stale        map[string]bool           // packages whose API changed, and what relies on them
+	fresh        map[string]*types.Package // those of them that were checked
+	namesChanged []string                  // link names of functions, variables and constants that importers knew
+	typesChanged bool                      // types or methods that importers knew changed
+}
+
+// A changedPackage is one package of which the source differs.
+type changedPackage struct {
+	old, new           decl.Source
+	delta              *decl.Delta
+	broken             bool // it has errors: nothing is said of its edits
+	unlinked           bool // it imports what the program lacks: it cannot be type-checked
+	checked            *Checked
+	oldFacts, newFacts *facts.Package // nil if nothing needs them
+}
+
+func (p *changedPackage) path() string { return p.new.Package.Path }
+
+func (c *comparison) add(k edit.Kind, name string, at place, detail string) {
+	c.report.Edits = append(c.report.Edits, edit.Edit{
+		Kind: k, Decl: name, File: c.new.Rel(at.file), Line: at.line, Column: at.column, Detail: detail,
+	})
+}
+
+// diff finds the packages that differ, and in what.
+func (c *comparison) diff() error {
+	for _, p := range c.old.Packages() {
+		if c.new.Package(p.Path) == nil && p.Local {
+			c.add(edit.PackageDeleted, p.Path, place{p.Dir, 1, 1}, "")
+		}
+	}
+	var changed []*snapshot.Package
+	for _, p := range c.new.Packages() {
+		o := c.old.Package(p.Path)
+		if o == nil || o.SameSource(p) {
+			continue
+		}
+		switch {
+		case p.Standard || c.env.Reserved != nil && c.env.Reserved(p.Path):
+			c.protect(edit.Protected, o, p)
+		case !p.Local:
+			c.protect(edit.ModuleCache, o, p)
+		case len(p.Files) == 0:
+			c.add(edit.PackageDeleted, p.Path, place{p.Dir, 1, 1}, "")
+		default:
+			changed = append(changed, p)
+		}
+	}
+	for _, p := range importOrder(c.new, changed) {
+		pkg := &changedPackage{old: decl.Load(c.old, p.Path), new: decl.Load(c.new, p.Path)}
+		c.changed = append(c.changed, pkg)
+		if list := syntaxErrors(pkg.new, c.new.Rel); len(list) > 0 {
+			c.report.Errors = append(c.report.Errors, list...)
+			pkg.broken = true
+			continue
+		}
+		pkg.delta = decl.Diff(pkg.old, pkg.new)
+	}
+	return nil
+}
+
+// protect reports the files of a package that nobody may edit.
+func (c *comparison) protect(k edit.Kind, old, new *snapshot.Package) {
+	reported := false
+	for _, f := range new.Files {
+		if o := old.File(f.Path); o == nil || o.Hash != f.Hash {
+			c.add(k, new.Path, place{f.Path, 1, 1}, "")
+			reported = true
+		}
+	}
+	if !reported {
+		c.add(k, new.Path, place{new.Dir, 1, 1}, "")
+	}
+}
+
+// importOrder returns packages so that each comes after those that it imports, directly or not; nil stands for all
+// Local packages of the snapshot.
+func importOrder(snap *snapshot.Snapshot, packages []*snapshot.Package) []*snapshot.Package {
+	all := packages == nil
+	wanted := make(map[*snapshot.Package]bool)
+	for _, p := range packages {
+		wanted[p] = true
+	}
+	var order []*snapshot.Package
+	visited := make(map[*snapshot.Package]bool)
+	var visit func(p *snapshot.Package)
+	visit = func(p *snapshot.Package) {
+		if p == nil || !p.Local || visited[p] {
+			return
+		}
+		visited[p] = true
+		for _, imp := range p.Imports {
+			visit(snap.Package(imp))
+		}
+		if all || wanted[p] {
+			order = append(order, p)
+		}
+	}
+	for _, p := range snap.Packages() {
+		visit(p)
+	}
+	return order
+}
+
+// check type-checks what changed, and what relies on it and may not compile any more.
+func (c *comparison) check() error {
+	for _, p := range c.changed {
+		c.byPath[p.path()] = p
+	}
+	for _, p := range importOrder(c.new, nil) {
+		relies := slices.ContainsFunc(p.Imports, func(imp string) bool { return c.stale[imp] })
+		if relies {
+			c.stale[p.Path] = true
+		}
+		pkg := c.byPath[p.Path]
+		if pkg == nil {
+			if !relies || !c.affected(p) {
+				continue
+			}
+		} else {
+			if pkg.broken || pkg.delta.Same() && !relies {
+				continue
+			}
+			if c.importsUnlinked(pkg) {
+				pkg.unlinked = true
+				continue
+			}
+		}
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		checked, list, err := c.checkNew(p, false)
+		if err != nil {
+			return err
+		}
+		c.report.Errors = append(c.report.Errors, list...)
+		if pkg != nil {
+			pkg.checked = checked
+			pkg.broken = len(list) > 0
+			if err := c.compareAPI(checked); err != nil {
+				return err
+			}
+		}
+		if c.stale[p.Path] {
+			c.fresh[p.Path] = checked.Types
+		}
+	}
+	return nil
+}
+
+// checkNew type-checks a package of the new snapshot.
+func (c *comparison) checkNew(p *snapshot.Package, noBodies bool) (*Checked, []SourceError, error) {
+	source := decl.Load(c.new, p.Path)
+	return c.importer.check(checking{source: source, fset: c.new.Fset(), fresh: c.freshPackage, noBodies: noBodies, rel: c.new.Rel})
+}
+
+// freshPackage returns a package whose export data is stale: its API changed, or it relies on one of which it did. One
+// that no edit touches is checked without bodies, when it is first asked for.
+func (c *comparison) freshPackage(path string) (*types.Package, error) {
+	if !c.stale[path] || c.fresh[path] != nil {
+		return c.fresh[path], nil
+	}
+	checked, _, err := c.checkNew(c.new.Package(path), true)
+	if err != nil {
+		return nil, err
+	}
+	c.fresh[path] = checked.Types
+	return checked.Types, nil
+}
+
+// compareAPI notes what importers of a package see that they did not see in the build. No package imports main.
+func (c *comparison) compareAPI(checked *Checked) error {
+	if checked.Package.Name == "main" {
+		return nil
+	}
+	path := checked.Package.Path
+	built, err := c.importer.load(path)
+	if errors.Is(err, errNoExport) {
+		c.stale[path], c.typesChanged = true, true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	diff := facts.CompareAPI(built, checked.Types)
+	if !diff.Same {
+		c.stale[path] = true
+		c.typesChanged = c.typesChanged || diff.Types
+		c.namesChanged = append(c.namesChanged, diff.Names...)
+	}
+	return nil
+}
+
+// affected reports whether a package that did not change may not compile any more.
+func (c *comparison) affected(p *snapshot.Package) bool {
+	if c.typesChanged {
+		return true
+	}
+	if len(c.namesChanged) == 0 {
+		return false
+	}
+	old := c.old.Package(p.Path)
+	if old == nil {
+		return true
+	}
+	f := c.index.get(p.Path, c.oldKeys.of(old))
+	return f == nil || slices.ContainsFunc(c.namesChanged, func(name string) bool {
+		_, refers := f.Number(name)
+		return refers
+	})
+}
+
+// importsUnlinked reports whether a package imports one that the program lacks.
+func (c *comparison) importsUnlinked(p *changedPackage) bool {
+	return slices.ContainsFunc(p.delta.Imports, func(i decl.ImportChange) bool { return i.Added && !c.linked(i.Path) })
+}
+
+// linked reports whether the program has the package.
+func (c *comparison) linked(path string) bool {
+	return path == "unsafe" || path == "C" || c.old.Package(path) != nil
+}
+
+// facts finds the facts of both versions of what changed.
+func (c *comparison) facts() error {
+	var old []*snapshot.Package
+	for _, p := range c.changed {
+		if p.checked != nil && !p.broken {
+			old = append(old, p.old.Package)
+		}
+	}
+	if len(old) == 0 {
+		return nil
+	}
+	before, err := c.factsOf(c.ctx, c.old, c.oldKeys, old)
+	if err != nil {
+		return err
+	}
+	for _, p := range c.changed {
+		if p.checked == nil || p.broken {
+			continue
+		}
+		if p.oldFacts = before[p.path()]; p.oldFacts == nil {
+			return fmt.Errorf("package %s: the source of the running build has errors", p.path())
+		}
+		key := c.newKeys.of(p.new.Package)
+		if p.newFacts = c.index.get(p.path(), key); p.newFacts == nil {
+			p.newFacts = c.collectFacts(c.new, p.checked)
+			c.index.put(p.path(), key, p.newFacts)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,309 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"go/ast"
+	"go/types"
+	"strings"
+	"time"
+
+	"github.com/limeade-go/limeade/analysis"
+	"github.com/limeade-go/limeade/analysis/edit"
+	"github.com/limeade-go/limeade/analysis/snapshot"
+	"github.com/limeade-go/limeade/reload"
+)
+
+// A job is one query about one process.
+type job struct {
+	program *program
+	proc    *reload.Process
+	started time.Time
+
+	gen      *reload.Generation
+	old, now *snapshot.Snapshot
+	report   *analysis.Report
+	phases   Phases
+}
+
+// ms is a duration as answers have it.
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// analyse compares what the process runs with what the files say.
+func (j *job) analyse(ctx context.Context) error {
+	start := time.Now()
+	var err error
+	if j.gen, err = j.program.Generation(j.proc); err != nil {
+		return err
+	}
+	if j.old, err = j.program.source(j.gen); err != nil {
+		return err
+	}
+	if j.now, err = j.program.scan(ctx); err != nil {
+		return err
+	}
+	j.phases.Detect = ms(time.Since(start))
+	start = time.Now()
+	j.report, err = j.program.analysis.Compare(ctx, j.old, j.now)
+	j.phases.Check = ms(time.Since(start))
+	return err
+}
+
+// answer begins the answer with what analysis found.
+func (j *job) answer() *Answer {
+	a := newAnswer(int(j.proc.PID))
+	a.Generation = j.proc.Generation
+	if j.report == nil {
+		return a
+	}
+	for _, e := range j.report.Edits {
+		a.Edits = append(a.Edits, editOf(e))
+	}
+	if list := j.report.Errors; len(list) > 0 {
+		a.Error = &Failure{Kind: FailureSource, Message: "the source does not compile; nothing was changed"}
+		for _, e := range list {
+			a.Error.Source = append(a.Error.Source, SourceError(e))
+		}
+	} else if !j.report.Applicable() {
+		a.Error = &Failure{Kind: FailureRefused, Message: refusal(j.report.Edits)}
+	}
+	return a
+}
+
+func editOf(e edit.Edit) Edit {
+	return Edit{
+		Decl: e.Decl, Kind: e.Kind.String(), Verdict: e.Verdict().String(), Code: e.Kind.Code(),
+		File: e.File, Line: e.Line, Column: e.Column, Message: e.Message(),
+	}
+}
+
+// refusal says in one line which edits need a restart.
+func refusal(edits []edit.Edit) string {
+	var decls []string
+	for _, e := range edits {
+		if e.Verdict() == edit.Restart {
+			decls = append(decls, e.Decl+" ("+e.Kind.Code()+")")
+		}
+	}
+	return "a restart is required by " + strings.Join(decls, ", ") + "; nothing was changed"
+}
+
+func (j *job) finish(a *Answer, err error) *Answer {
+	if err != nil {
+		a.Error = failureOf(err)
+	}
+	j.phases.Total = ms(time.Since(j.started))
+	a.Phases = j.phases
+	return a
+}
+
+func (j *job) check(ctx context.Context) *Answer {
+	err := j.analyse(ctx)
+	return j.finish(j.answer(), err)
+}
+
+// errBusy says that somebody else is changing the program.
+var errBusy = &Failure{Kind: FailureProcess, Message: "another refresh of this program is under way; it goes on, this one did nothing"}
+
+func (j *job) refresh(ctx context.Context) *Answer {
+	if !j.program.working.TryLock() {
+		return j.finish(j.answer(), errBusy)
+	}
+	defer j.program.working.Unlock()
+	if err := j.analyse(ctx); err != nil {
+		return j.finish(j.answer(), err)
+	}
+	a := j.answer()
+	if a.Error != nil || j.now == j.old {
+		return j.finish(a, nil)
+	}
+	req, err := j.request(nil, false)
+	if err != nil {
+		return j.finish(a, err)
+	}
+	if len(req.Packages) == 0 && len(req.Moves) == 0 {
+		return j.finish(a, nil) // what differs makes no code
+	}
+	prepared, err := j.program.Prepare(ctx, j.proc, j.gen, req)
+	if err != nil {
+		return j.finish(a, err)
+	}
+	outcome, err := prepared.Commit(ctx)
+	if err != nil {
+		return j.finish(a, err)
+	}
+	j.phases.Compile, j.phases.Link = ms(outcome.Compile), ms(outcome.Link)
+	j.phases.Inject, j.phases.Pause = ms(outcome.Inject), float64(outcome.Pause.Nanoseconds())/1000
+	a.Applied, a.Generation = true, outcome.Generation
+	j.phases.Total = ms(time.Since(j.started))
+	a.Phases = j.phases
+	a.Stale, err = j.stale(ctx)
+	if err != nil {
+		a.Error = failureOf(err)
+	}
+	return a
+}
+
+func (j *job) stale(ctx context.Context) ([]Stale, error) {
+	list, err := j.proc.Stale(ctx)
+	stale := []Stale{}
+	for _, s := range list {
+		stale = append(stale, Stale{Func: s.Func, Goroutines: int(s.Goroutines)})
+	}
+	return stale, err
+}
+
+func (j *job) rollback(ctx context.Context) *Answer {
+	a := j.answer()
+	if !j.program.working.TryLock() {
+		return j.finish(a, errBusy)
+	}
+	defer j.program.working.Unlock()
+	gen, err := j.program.Generation(j.proc)
+	if err != nil {
+		return j.finish(a, err)
+	}
+	_, outcome, err := j.program.Rollback(ctx, j.proc, gen)
+	if errors.Is(err, reload.ErrNothingToUndo) {
+		return j.finish(a, &Failure{Kind: FailureRefused, Message: err.Error()})
+	} else if err != nil {
+		return j.finish(a, err)
+	}
+	j.phases.Inject, j.phases.Pause = ms(outcome.Inject), float64(outcome.Pause.Nanoseconds())/1000
+	a.Applied, a.Generation = true, outcome.Generation
+	a.Stale, err = j.stale(ctx)
+	return j.finish(a, err)
+}
+
+func (j *job) status(ctx context.Context) Process {
+	p := Process{
+		PID: int(j.proc.PID), Package: j.program.Package, Dir: j.program.Module.Dir, BuildID: j.proc.BuildID, Go: j.proc.GoVersion,
+		Generation: j.proc.Generation, LiveSince: time.Unix(0, j.proc.Live).UTC(), Pending: []Edit{}, Stale: []Stale{},
+	}
+	err := j.analyse(ctx)
+	if err == nil {
+		a := j.answer()
+		p.Pending = a.Edits
+		if a.Error != nil && a.Error.Kind == FailureSource {
+			p.Error = a.Error
+		}
+		p.Stale, err = j.stale(ctx)
+	}
+	if err != nil {
+		p.Error = failureOf(err)
+	}
+	return p
+}
+
+// request puts what analysis found into the words of reload; decls are functions to compile besides,
+// and with callers set those that call them.
+func (j *job) request(decls []string, callers bool) (*reload.Request, error) {
+	sets := j.report.Recompile
+	if len(decls) > 0 {
+		var err error
+		if sets, err = j.program.analysis.Include(j.report, decls, callers); err != nil {
+			return nil, err
+		}
+	}
+	manifest, err := j.program.manifest(j.now)
+	if err != nil {
+		return nil, err
+	}
+	stale := map[string]bool{}
+	for _, decl := range j.gen.Recompiled {
+		stale[decl] = true
+	}
+	req := &reload.Request{
+		Manifest: manifest,
+		Extend:   j.request,
+		Stale:    func(decl string) bool { return stale[decl] },
+		Moves:    moves(j.report),
+	}
+	for _, set := range sets {
+		req.Packages = append(req.Packages, j.packageOf(set))
+		for _, f := range set.Funcs {
+			stale[f.Decl] = true
+			req.Pairs = append(req.Pairs, j.pairs(set, f)...)
+		}
+	}
+	return req, nil
+}
+
+func moves(r *analysis.Report) []reload.LineMove {
+	var list []reload.LineMove
+	for _, m := range r.Lines {
+		if m.NewFile == m.File {
+			list = append(list, reload.LineMove{File: m.File, From: m.From, To: m.To, Delta: m.Delta})
+		}
+	}
+	return list
+}
+
+func (j *job) packageOf(set analysis.PackageSet) reload.Package {
+	content := map[string][]byte{}
+	for _, f := range set.Checked.Package.Files {
+		content[f.Path], _ = f.Content()
+	}
+	pkg := reload.Package{
+		Path: set.Path, Fset: set.Checked.Fset, Files: set.Checked.Files, Pkg: set.Checked.Types, Info: set.Checked.Info,
+		Src: func(name string) []byte { return content[name] },
+	}
+	for _, f := range set.Funcs {
+		if f.Object != nil {
+			pkg.Keep = append(pkg.Keep, f.Object)
+		}
+	}
+	for _, w := range set.Wrappers {
+		if r, ok := wrapper(set, w); ok {
+			pkg.Wrappers = append(pkg.Wrappers, r)
+		}
+	}
+	return pkg
+}
+
+// wrapper finds the type and the method of a compiler-made method. Bound methods ("T.M-fm") are made by
+// the functions that bind them.
+func wrapper(set analysis.PackageSet, w analysis.Wrapper) (reload.Wrapper, bool) {
+	name, _, bound := strings.Cut(w.Symbol, "-fm")
+	dot := strings.LastIndexByte(name, '.')
+	if bound || dot < 0 {
+		return reload.Wrapper{}, false
+	}
+	recv, method := name[:dot], name[dot+1:]
+	recv = strings.TrimSuffix(recv[strings.LastIndexByte(recv, '.')+1:], ")")
+	recv = strings.TrimPrefix(recv, "(*")
+	obj, ok := set.Checked.Types.Scope().Lookup(recv).(*types.TypeName)
+	if !ok {
+		return reload.Wrapper{}, false
+	}
+	m, _, _ := types.LookupFieldOrMethod(types.NewPointer(obj.Type()), true, set.Checked.Types, method)
+	fn, ok := m.(*types.Func)
+	return reload.Wrapper{Type: obj, Method: fn}, ok
+}
+
+// pairs matches the function literals of the old and the new version of a function, which analysis has
+// found to be the same ones in the same order; ones that were added come after them.
+func (j *job) pairs(set analysis.PackageSet, f analysis.Func) []reload.ClosurePair {
+	old := j.oldSyntax(set.Path, f)
+	if old == nil || f.Syntax == nil {
+		return nil
+	}
+	before, after := literals(old.node), literals(f.Syntax)
+	var pairs []reload.ClosurePair
+	for i := range min(len(before), len(after)) {
+		a, b := old.fset.Position(before[i].Pos()), set.Checked.Fset.Position(after[i].Pos())
+		pairs = append(pairs, reload.ClosurePair{OldFile: a.Filename, OldLine: a.Line, NewFile: b.Filename, NewLine: b.Line})
+	}
+	return pairs
+}
+
+func literals(n ast.Node) []*ast.FuncLit {
+	var list []*ast.FuncLit
+	ast.Inspect(n, func(n ast.Node) bool {
+		if lit, ok := n.(*ast.FuncLit); ok {
+			list = append(list, lit)
+		}
+		return true
+	})
+	return list
+}

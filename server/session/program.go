@@ -1,0 +1,285 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"go/build"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/limeade-go/limeade/analysis"
+	"github.com/limeade-go/limeade/analysis/snapshot"
+	"github.com/limeade-go/limeade/reload"
+)
+
+// A program is one build with everything that is known of its source.
+type program struct {
+	*reload.Program
+	working sync.Mutex // held by whoever changes a process of it
+
+	baseOnce sync.Once
+	base     *snapshot.Snapshot // what was built
+	baseErr  error
+	analysis *analysis.Session
+	disk     *snapshot.Disk
+
+	mu   sync.Mutex
+	last *snapshot.Snapshot // the files as they were when last looked at
+}
+
+func newProgram(p *reload.Program) *program { return &program{Program: p} }
+
+// warm learns what a refresh will need, the most important first.
+func (p *program) warm() {
+	if _, err := p.Host(); err != nil {
+		return // the refresh will say so
+	}
+	base, err := p.baseline()
+	if err != nil {
+		return
+	}
+	ctx := context.Background()
+	if _, err := p.scan(ctx); err != nil {
+		return
+	}
+	if err := p.analysis.BuildIndex(ctx, base); err != nil {
+		return
+	}
+	p.writeIndex()
+	for _, pkg := range p.Locals() {
+		if _, err := p.Facts(ctx, pkg.Path); err != nil {
+			return
+		}
+	}
+}
+
+// baseline returns the source that the program was built from.
+func (p *program) baseline() (*snapshot.Snapshot, error) {
+	p.baseOnce.Do(func() { p.base, p.baseErr = p.openBaseline() })
+	return p.base, p.baseErr
+}
+
+func (p *program) openBaseline() (*snapshot.Snapshot, error) {
+	var packages []*snapshot.Package
+	for path, b := range p.Packages {
+		s := &snapshot.Package{
+			Path: path, Name: b.Name, Dir: b.Dir, GoVersion: b.GoVersion,
+			ImportMap: b.ImportMap, Imports: b.Imports, Local: b.Local, Standard: b.Standard,
+		}
+		if b.Local {
+			for _, f := range b.Files {
+				content, err := p.Store().Blob(f.Hash)
+				if err != nil {
+					return nil, fmt.Errorf("%w: source of %s: %w", reload.ErrUnknownBuild, path, err)
+				}
+				s.Files = append(s.Files, snapshot.NewFile(f.Path, content))
+			}
+			for _, f := range b.Other {
+				o, err := otherFile(f.Path, f.Hash, snapshot.KindOf(f.Path))
+				if err != nil {
+					return nil, err
+				}
+				s.Other = append(s.Other, o)
+			}
+		}
+		packages = append(packages, s)
+	}
+	var modules []snapshot.OtherFile
+	for _, f := range p.Inputs {
+		kind, ok := moduleFiles[filepath.Base(f.Path)]
+		if !ok {
+			continue
+		}
+		o, err := otherFile(f.Path, f.Hash, kind)
+		if err != nil {
+			return nil, err
+		}
+		if o.Content, err = p.Store().Blob(f.Hash); err != nil {
+			o.Content = nil
+		}
+		modules = append(modules, o)
+	}
+	base, err := snapshot.New(p.Module.Dir, packages, modules)
+	if err != nil {
+		return nil, err
+	}
+	p.disk = snapshot.NewDisk(p.buildContext())
+	p.analysis = analysis.NewSession(analysis.Env{
+		Toolchain: p.GoVersion,
+		Export:    p.export,
+		Inlining:  p.inlining,
+		Reserved:  func(path string) bool { return path == p.Agent || strings.HasPrefix(path, p.Agent+"/") },
+	}, p.readIndex())
+	return base, nil
+}
+
+// moduleFiles are the inputs of a build that choose module versions.
+var moduleFiles = map[string]snapshot.OtherKind{
+	"go.mod": snapshot.Module, "go.work": snapshot.Work, "modules.txt": snapshot.Vendor,
+}
+
+func otherFile(path, hash string, kind snapshot.OtherKind) (snapshot.OtherFile, error) {
+	o := snapshot.OtherFile{Path: path, Kind: kind}
+	return o, o.Hash.UnmarshalText([]byte(hash))
+}
+
+// buildContext is the one that the go command chose files by.
+func (p *program) buildContext() build.Context {
+	ctx := build.Default
+	ctx.GOOS, ctx.GOARCH = "linux", "amd64"
+	ctx.GOROOT = p.GOROOT
+	env := map[string]string{}
+	for _, e := range p.Env {
+		name, value, _ := strings.Cut(e, "=")
+		env[name] = value
+	}
+	ctx.CgoEnabled = env["CGO_ENABLED"] == "1"
+	ctx.BuildTags = p.Tags()
+	var minor int
+	if _, err := fmt.Sscanf(p.GoVersion, "go1.%d", &minor); err == nil {
+		ctx.ReleaseTags = nil
+		for v := 1; v <= minor; v++ {
+			ctx.ReleaseTags = append(ctx.ReleaseTags, fmt.Sprintf("go1.%d", v))
+		}
+	}
+	return ctx
+}
+
+// export opens the archive of a package as it was linked.
+func (p *program) export(path string) (io.ReadCloser, error) {
+	pkg := p.Packages[path]
+	if pkg == nil {
+		return nil, fmt.Errorf("package %s: %w", path, fs.ErrNotExist)
+	}
+	return os.Open(p.ArchivePath(pkg))
+}
+
+// inlining says what the compiler decided about a function of the build, if that is known by now.
+func (p *program) inlining(decl string) analysis.Inlining {
+	f, known := p.FunctionFacts(decl)
+	switch {
+	case !known || f == nil:
+		return analysis.Inlining{}
+	case f.CanInline:
+		return analysis.Inlining{State: analysis.Inlinable, Cost: f.Cost}
+	}
+	return analysis.Inlining{State: analysis.NotInlinable}
+}
+
+// scan returns the files as they are now.
+func (p *program) scan(ctx context.Context) (*snapshot.Snapshot, error) {
+	base, err := p.baseline()
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	last := p.last
+	p.mu.Unlock()
+	if last == nil {
+		last = base
+	}
+	now, err := p.disk.Rescan(ctx, last, nil)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	p.last = now
+	p.mu.Unlock()
+	return now, nil
+}
+
+// A sourceChange is one file of a generation that differs from the build's: how a generation's source is
+// recorded. The contents are in the store.
+type sourceChange struct {
+	Path string `json:"path"`
+	Hash string `json:"hash"` // "": there is no such file
+}
+
+// manifest records in what a snapshot differs from the build, and puts the contents into the store.
+func (p *program) manifest(s *snapshot.Snapshot) ([]byte, error) {
+	changes := []sourceChange{}
+	for _, old := range p.base.Packages() {
+		now := s.Package(old.Path)
+		if now == old || !old.Local {
+			continue
+		}
+		if now == nil {
+			now = &snapshot.Package{}
+		}
+		for _, f := range old.Files {
+			if now.File(f.Path) == nil {
+				changes = append(changes, sourceChange{Path: f.Path})
+			}
+		}
+		for _, f := range now.Files {
+			if o := old.File(f.Path); o != nil && o.Hash == f.Hash {
+				continue
+			}
+			content, ok := f.Content()
+			if !ok {
+				continue
+			}
+			hash, err := p.Store().Put(content)
+			if err != nil {
+				return nil, err
+			}
+			changes = append(changes, sourceChange{f.Path, hash})
+		}
+	}
+	slices.SortFunc(changes, func(a, b sourceChange) int { return strings.Compare(a.Path, b.Path) })
+	return json.Marshal(changes)
+}
+
+// source returns the source of a generation.
+func (p *program) source(g *reload.Generation) (*snapshot.Snapshot, error) {
+	base, err := p.baseline()
+	if err != nil || len(g.Manifest) == 0 {
+		return base, err
+	}
+	var list []sourceChange
+	if err := json.Unmarshal(g.Manifest, &list); err != nil {
+		return nil, fmt.Errorf("record of generation: %w", err)
+	}
+	changes := make([]snapshot.Change, len(list))
+	for i, c := range list {
+		changes[i] = snapshot.Change{Path: c.Path, Deleted: c.Hash == ""}
+		if c.Hash != "" {
+			if changes[i].Content, err = p.Store().Blob(c.Hash); err != nil {
+				return nil, fmt.Errorf("%w: source of %s: %w", reload.ErrUnknownBuild, c.Path, err)
+			}
+		}
+	}
+	return base.With(changes...), nil
+}
+
+// The reference index of a build's source is kept in the store.
+func (p *program) indexFile() string {
+	return filepath.Join(p.Store().BuildDir(p.BuildID), "references")
+}
+
+func (p *program) readIndex() *analysis.Index {
+	f, err := os.Open(p.indexFile())
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	index, err := analysis.ReadIndex(f)
+	if err != nil {
+		return nil
+	}
+	return index
+}
+
+func (p *program) writeIndex() {
+	var b bytes.Buffer
+	if _, err := p.analysis.Index().WriteTo(&b); err == nil {
+		_ = p.Store().WriteFile(p.indexFile(), b.Bytes()) // it is made again if it is not there
+	}
+}
