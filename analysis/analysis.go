@@ -63,7 +63,8 @@ type Report struct {
 	// Lines says where unchanged code stands now, so that line tables can follow.
 	Lines []decl.LineMove
 
-	program *program
+	comparison *comparison
+	set        *set
 }
 
 // Applicable reports whether all that changed can be made live.

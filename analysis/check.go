@@ -39,6 +39,8 @@ type importer struct {
 	fset     *token.FileSet
 	packages map[string]*types.Package
 	complete int
+
+	generation int // counts resets: packages of different generations do not belong together
 }
 
 // use makes the importer read positions into fset. Packages that were read before for another one are dropped.
@@ -54,6 +56,7 @@ func (im *importer) use(fset *token.FileSet) {
 func (im *importer) reset() {
 	im.packages = make(map[string]*types.Package)
 	im.complete = 0
+	im.generation++
 }
 
 func (im *importer) load(path string) (*types.Package, error) {

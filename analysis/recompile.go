@@ -97,8 +97,10 @@ func (p *program) newSet() *set {
 }
 
 func isFunc(d *facts.Decl) bool {
-	return (d.Kind == decl.Func || d.Kind == decl.Method) && !strings.Contains(d.Name, "_#")
+	return (d.Kind == decl.Func || d.Kind == decl.Method) && !isBlank(d)
 }
+
+func isBlank(d *facts.Decl) bool { return strings.Contains(d.Name, "._#") }
 
 // add puts a function into the set and works off what follows from it.
 func (s *set) add(name string, reason Reason) {
@@ -254,17 +256,26 @@ func (s *set) wrap(d *facts.Decl) {
 	}
 }
 
-// devirtualize adds the functions in which the compiler may see that a call through an interface is one of d, and
-// inline it: they call such a method, and a value of a type that has d is in their own code or in what is inlined there.
+// devirtualize adds the functions in which a method of the set may be inlined though they call it through an interface.
 func (s *set) devirtualize(d *facts.Decl) {
-	home := s.owner[d.Name]
-	call := home.Names[d.Call]
-	for name := range s.holders(s.receivers(d)) {
-		pkg := s.owner[name]
+	for _, name := range s.seesThrough(d) {
+		s.push(name, Devirtualizes)
+	}
+}
+
+// seesThrough returns the functions in which the compiler may see that a call through an interface is one of d: they
+// call such a method, and a value of a type that has d is in their own code or in what is inlined there.
+func (p *program) seesThrough(d *facts.Decl) []string {
+	call := p.owner[d.Name].Names[d.Call]
+	var names []string
+	for name := range p.holders(p.receivers(d)) {
+		pkg := p.owner[name]
 		if pkg.Decl(name).Calls(pkg, call, d.Flags&facts.Generic != 0) {
-			s.push(name, Devirtualizes)
+			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
+	return names
 }
 
 // holders returns the functions with a value of one of the types in their own code, or in what may be inlined there.
@@ -365,15 +376,26 @@ func (c *comparison) recompile() error {
 	for _, name := range names {
 		s.add(name, Changed)
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.closures)) {
-		c.add(edit.InitializerClosure, name, c.placeIn(prog, name), "a function literal in it may have "+s.closures[name]+" inlined")
-	}
+	c.initializers(s)
 	if edit.Worst(c.report.Edits) == edit.Restart {
 		return nil
 	}
-	c.report.program = prog
+	c.report.comparison, c.report.set = c, s
 	c.report.Recompile, err = c.sets(s)
 	return err
+}
+
+// initializers reports the variables with function literals in their initialisers that would have to be compiled anew.
+func (c *comparison) initializers(s *set) {
+	for _, name := range slices.Sorted(maps.Keys(s.closures)) {
+		detail := "a function literal in it calls what changed"
+		if callee := s.closures[name]; callee != "" {
+			detail = "a function literal in it may have " + callee + " inlined"
+		}
+		if !slices.ContainsFunc(c.report.Edits, func(e edit.Edit) bool { return e.Kind == edit.InitializerClosure && e.Decl == name }) {
+			c.add(edit.InitializerClosure, name, c.placeIn(s.program, name), detail)
+		}
+	}
 }
 
 // dependents reports the variables whose initialisers call a function that changed, directly or not.
@@ -393,7 +415,7 @@ func (c *comparison) dependents(prog *program, names []string) {
 					return
 				}
 				seen[user.Name], cause[user.Name] = true, cause[name]
-				if user.Kind == decl.Var {
+				if user.Kind == decl.Var && !isBlank(user) {
 					c.add(edit.InitializerDependency, user.Name, c.placeIn(prog, user.Name), "it calls "+cause[name])
 					return
 				}
@@ -489,12 +511,8 @@ func (c *comparison) checkedPackage(path string) (*Checked, error) {
 		return p.checked, nil
 	}
 	p := c.new.Package(path)
-	key := c.newKeys.of(p)
-	for i, r := range c.recent {
-		if r.key == key && r.checked.Fset == c.new.Fset() && !c.stale[path] {
-			c.recent = append(slices.Delete(c.recent, i, i+1), r)
-			return r.checked, nil
-		}
+	if checked := c.recall(p); checked != nil {
+		return checked, nil
 	}
 	checked, list, err := c.checkNew(p, false)
 	if err != nil {
@@ -503,8 +521,24 @@ func (c *comparison) checkedPackage(path string) (*Checked, error) {
 	if len(list) > 0 {
 		return nil, list[0]
 	}
-	c.keep(key, checked)
+	c.keep(c.newKeys.of(p), checked)
 	return checked, nil
+}
+
+// recall returns a package of the new snapshot that was type-checked before, nil if it was not: against the export data
+// that it relies on still, and in the same importer.
+func (c *comparison) recall(p *snapshot.Package) *Checked {
+	if slices.ContainsFunc(p.Imports, func(imp string) bool { return c.stale[imp] }) {
+		return nil
+	}
+	key := c.newKeys.of(p)
+	for i, r := range c.recent {
+		if r.key == key && r.importer == c.importer.generation {
+			c.recent = append(slices.Delete(c.recent, i, i+1), r)
+			return r.checked
+		}
+	}
+	return nil
 }
 
 // keep remembers a type-checked package and forgets the oldest ones.
@@ -514,7 +548,8 @@ func (s *Session) keep(key factKey, checked *Checked) {
 		content, _ := f.Content()
 		size += len(content)
 	}
-	s.recent = append(s.recent, recentCheck{key, size, checked})
+	s.recent = slices.DeleteFunc(s.recent, func(r recentCheck) bool { return r.checked == checked })
+	s.recent = append(s.recent, recentCheck{key, s.importer.generation, size, checked})
 	total := 0
 	for i, r := range slices.Backward(s.recent) {
 		if total += r.size; total > recentBytes && i < len(s.recent)-1 {

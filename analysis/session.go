@@ -29,9 +29,10 @@ type Session struct {
 
 // A recentCheck is a type-checked package and what it follows from.
 type recentCheck struct {
-	key     factKey
-	size    int // bytes of source
-	checked *Checked
+	key      factKey
+	importer int // generation of imported packages
+	size     int // bytes of source
+	checked  *Checked
 }
 
 // recentBytes is how much source the type-checked packages that a session keeps may have. Syntax and types take about a
@@ -237,14 +238,20 @@ func (c *comparison) check() error {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
-		checked, list, err := c.checkNew(p, false)
-		if err != nil {
-			return err
+		var list []SourceError
+		checked := c.recall(p)
+		if checked == nil {
+			var err error
+			if checked, list, err = c.checkNew(p, false); err != nil {
+				return err
+			}
 		}
 		c.report.Errors = append(c.report.Errors, list...)
 		if pkg != nil {
 			pkg.checked = checked
-			pkg.broken = len(list) > 0
+			if pkg.broken = len(list) > 0; !pkg.broken && !relies {
+				c.keep(c.newKeys.of(p), checked)
+			}
 			if err := c.compareAPI(checked); err != nil {
 				return err
 			}

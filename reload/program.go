@@ -155,7 +155,7 @@ func (p *Program) openHost() (*link.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	im, err := image.Open(p.Binary, func(string) (image.Offsets, error) { return offsets(lay), nil })
+	im, err := image.Open(p.Binary, func(string) (image.Offsets, error) { return link.Offsets(lay), nil })
 	if err != nil {
 		return nil, err
 	}
@@ -219,25 +219,6 @@ func (p *Program) sorted() []*BuildPackage {
 		}
 	}
 	return list
-}
-
-// offsets gives the image reader the layouts that it asks for.
-func offsets(l *layout.Layout) image.Offsets {
-	o := image.Offsets{}
-	for _, name := range []string{"moduledata", "pcHeader", "_func", "inlinedCall", "itab", "abi.InterfaceType"} {
-		s, ok := l.Struct(name)
-		if !ok {
-			s, ok = l.Struct("abi.ITab")
-		}
-		if ok {
-			fields := map[string]int64{}
-			for f, v := range s.Fields {
-				fields[f] = v.Offset
-			}
-			o[name] = fields
-		}
-	}
-	return o
 }
 
 // A BuildOptions says what to build: see the go command for the flags.

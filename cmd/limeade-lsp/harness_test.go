@@ -128,45 +128,58 @@ func runCommand(dir string, env []string, patience time.Duration, name string, a
 	return f, nil
 }
 
-// partner is a running program that is spoken to line by line.
+// partner is a running program that is spoken to line by line. Its streams are
+// pipes of the test's own: limeade-lsp run may be killed, and the program that
+// it started goes on with them.
 type partner struct {
 	cmd    *exec.Cmd
-	stdin  io.WriteCloser
+	stdin  *os.File
 	lines  chan string   // its standard output; closed at the end of that
 	ended  chan struct{} // closed when it has been waited for
+	silent chan struct{} // closed at the end of its standard error
 	stderr lockedBuffer
 	said   strings.Builder // inputs and answers so far, for reports
 }
 
 // startPartner starts a program in a process group of its own.
 func startPartner(dir string, env []string, name string, args ...string) (*partner, error) {
-	p := &partner{lines: make(chan string, 1024), ended: make(chan struct{})}
+	p := &partner{lines: make(chan string, 1024), ended: make(chan struct{}), silent: make(chan struct{})}
 	p.cmd = exec.Command(name, args...)
 	p.cmd.Dir, p.cmd.Env = dir, env
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	p.cmd.Stderr = &p.stderr
-	p.cmd.WaitDelay = 10 * time.Second
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, err
+	var pipes [3][2]*os.File
+	for i := range pipes {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, err
+		}
+		pipes[i] = [2]*os.File{r, w}
 	}
-	p.cmd.Stdout = w
-	if p.stdin, err = p.cmd.StdinPipe(); err == nil {
-		err = p.cmd.Start()
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = pipes[0][0], pipes[1][1], pipes[2][1]
+	p.stdin = pipes[0][1]
+	err := p.cmd.Start()
+	for _, f := range []*os.File{pipes[0][0], pipes[1][1], pipes[2][1]} {
+		f.Close()
 	}
-	w.Close()
 	if err != nil {
-		r.Close()
+		for _, f := range []*os.File{p.stdin, pipes[1][0], pipes[2][0]} {
+			f.Close()
+		}
 		return nil, err
 	}
 	go func() {
-		defer r.Close()
-		in := bufio.NewScanner(r)
+		defer close(p.lines)
+		defer pipes[1][0].Close()
+		in := bufio.NewScanner(pipes[1][0])
 		in.Buffer(nil, 1<<20)
 		for in.Scan() {
 			p.lines <- in.Text()
 		}
-		close(p.lines)
+	}()
+	go func() {
+		defer close(p.silent)
+		defer pipes[2][0].Close()
+		_, _ = io.Copy(&p.stderr, pipes[2][0]) // what was read counts
 	}()
 	go func() {
 		_ = p.cmd.Wait() // the state says it
@@ -222,12 +235,14 @@ func (p *partner) await(patience time.Duration) (rest []string, state *os.Proces
 		}
 		rest = append(rest, line)
 	}
-	select {
-	case <-p.ended:
-		return rest, p.cmd.ProcessState, nil
-	case <-time.After(patience):
-		return rest, nil, fmt.Errorf("it closed its output but does not end\n%s", p.report())
+	for _, end := range []chan struct{}{p.silent, p.ended} {
+		select {
+		case <-end:
+		case <-time.After(patience):
+			return rest, nil, fmt.Errorf("it closed its output but does not end\n%s", p.report())
+		}
 	}
+	return rest, p.cmd.ProcessState, nil
 }
 
 // signal sends a signal to the program's process group, unless it has ended,

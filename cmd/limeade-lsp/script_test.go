@@ -49,6 +49,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("HOME", filepath.Join(env.WorkDir, ".home"))
 			env.Setenv("PATH", filepath.Dir(bin)+string(filepath.ListSeparator)+os.Getenv("PATH"))
 			env.Setenv("GOROOT_REAL", shared.goEnv["GOROOT"])
+			env.Setenv("GOROOT", "") // as good as unset; scripts may set it
 			env.Setenv("LIMEADE_REPO", repo)
 			s := &stage{env: env, programs: map[string]*partner{}}
 			env.Values[stageKey{}] = s
@@ -283,16 +284,19 @@ func cmdKeep(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], jsonText(v))
 }
 
-// cmdEdit is "edit FILE OLD NEW": replaces the one place where a text stands.
+// cmdEdit is "edit FILE OLD NEW": replaces the one place where a text stands;
+// \n and \t in the texts are a new line and a tab.
 func cmdEdit(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 3, "edit file old new")
 	file := ts.MkAbs(args[0])
 	data, err := os.ReadFile(file)
 	ts.Check(err)
-	if n := bytes.Count(data, []byte(args[1])); n != 1 {
-		ts.Fatalf("%s has %q %d times", args[0], args[1], n)
+	escapes := strings.NewReplacer(`\n`, "\n", `\t`, "\t")
+	old, repl := []byte(escapes.Replace(args[1])), []byte(escapes.Replace(args[2]))
+	if n := bytes.Count(data, old); n != 1 {
+		ts.Fatalf("%s has %q %d times", args[0], old, n)
 	}
-	ts.Check(os.WriteFile(file, bytes.Replace(data, []byte(args[1]), []byte(args[2]), 1), 0o666))
+	ts.Check(os.WriteFile(file, bytes.Replace(data, old, repl, 1), 0o666))
 }
 
 // cmdTree is "tree DIR FILE": writes names, modes, times and sizes of all files

@@ -29,6 +29,9 @@ func init() {
 		return
 	}
 	rt.Go(func() { l.serve(a) })
+	// A program that deadlocks at once is then found out by the thread that blocks last, one of its own, and the report
+	// shows its goroutines alone.
+	rt.AwaitIdle()
 }
 
 // An agent is the state of the program's one agent.

@@ -253,7 +253,7 @@ func (p *process) cpu() time.Duration {
 
 // TestSignals: signals that the program does not handle do what they did.
 func TestSignals(t *testing.T) {
-	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGKILL} {
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGKILL} {
 		p := start(t, build(t, "go1.26"), "busy")
 		p.awaitSocket()
 		if err := p.cmd.Process.Signal(s); err != nil {
@@ -263,6 +263,16 @@ func TestSignals(t *testing.T) {
 			t.Errorf("%v: target ended with %s", s, how)
 		}
 	}
+	p := start(t, build(t, "go1.26"), "busy")
+	p.awaitSocket()
+	for _, s := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGPIPE, syscall.SIGIO, syscall.SIGURG} { // Go ignores these
+		if err := p.cmd.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hello(t, p.dial())
+	p.send("x")
+	p.expect("done")
 }
 
 // TestChild: a child of the program has a socket of its own, and none of the parent's descriptors.

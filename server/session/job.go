@@ -5,6 +5,7 @@ import (
 	"errors"
 	"go/ast"
 	"go/types"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,7 +118,7 @@ func (j *job) refresh(ctx context.Context) *Answer {
 	if a.Error != nil || j.now == j.old {
 		return j.finish(a, nil)
 	}
-	req, err := j.request(nil, false)
+	req, err := j.request(ctx)
 	if err != nil {
 		return j.finish(a, err)
 	}
@@ -195,16 +196,8 @@ func (j *job) status(ctx context.Context) Process {
 	return p
 }
 
-// request puts what analysis found into the words of reload; decls are functions to compile besides,
-// and with callers set those that call them.
-func (j *job) request(decls []string, callers bool) (*reload.Request, error) {
-	sets := j.report.Recompile
-	if len(decls) > 0 {
-		var err error
-		if sets, err = j.program.analysis.Include(j.report, decls, callers); err != nil {
-			return nil, err
-		}
-	}
+// request puts what analysis found into the words of reload.
+func (j *job) request(ctx context.Context) (*reload.Request, error) {
 	manifest, err := j.program.manifest(j.now)
 	if err != nil {
 		return nil, err
@@ -215,11 +208,21 @@ func (j *job) request(decls []string, callers bool) (*reload.Request, error) {
 	}
 	req := &reload.Request{
 		Manifest: manifest,
-		Extend:   j.request,
-		Stale:    func(decl string) bool { return stale[decl] },
-		Moves:    moves(j.report),
+		Extend: func(decls []string, callers bool) (*reload.Request, error) {
+			if callers {
+				for _, d := range slices.Clone(decls) {
+					decls = append(decls, j.report.Callers(d)...)
+				}
+			}
+			if err := j.report.Include(ctx, decls...); err != nil {
+				return nil, err
+			}
+			return j.request(ctx)
+		},
+		Stale: func(decl string) bool { return stale[decl] },
+		Moves: moves(j.report),
 	}
-	for _, set := range sets {
+	for _, set := range j.report.Recompile {
 		req.Packages = append(req.Packages, j.packageOf(set))
 		for _, f := range set.Funcs {
 			stale[f.Decl] = true

@@ -12,7 +12,7 @@ import (
 )
 
 // compileAssembly stands in for a compile command when the package is one of
-// the agent's that has assembly (see layAssembly): it does what the go command
+// the agent's that has assembly (see layPackages): it does what the go command
 // does for such a package that lies in a directory. Done is false for every
 // other package.
 func compileAssembly(config string, tool []string) (done bool, code int) {

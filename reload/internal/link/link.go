@@ -35,10 +35,12 @@ type Host struct {
 	Layout  *layout.Layout
 	Uses    *Uses // which methods the build's linker kept, and why
 
-	onceItabs  sync.Once
-	itabTables itabTables
-	onceFiles  sync.Once
-	byFile     map[string][]image.Func // functions with code from a file
+	onceItabs     sync.Once
+	itabTables    itabTables
+	onceFiles     sync.Once
+	onceInstances sync.Once
+	byGeneric     map[string][]string     // names of instantiations
+	byFile        map[string][]image.Func // functions with code from a file
 }
 
 // A Request is one refresh of one process.

@@ -155,13 +155,14 @@ const (
 // classify says how references to a symbol are resolved. The names of an object's statics are
 // numbered anew in each compile (pkg..stmp_3, pkg.f.jump1, …), so they never match the process's.
 //
-// Itabs are content-addressed in object files, but the runtime compares their addresses.
+// Itabs are content-addressed in object files, but the runtime compares their addresses. So are function
+// literals from Go 1.27 on, but closures that exist must get to know their new code.
 func classify(s object.Sym) class {
 	name := s.Name()
 	switch {
 	case isItabSym(name):
 		return byName
-	case s.IsContentHashed():
+	case s.IsContentHashed() && s.Kind() != object.Text:
 		return content
 	case s.ABI() == object.StaticABI:
 		return private

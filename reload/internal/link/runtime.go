@@ -1,6 +1,8 @@
 package link
 
 import (
+	"github.com/limeade-go/limeade/reload/internal/image"
+	"github.com/limeade-go/limeade/reload/internal/layout"
 	"github.com/limeade-go/limeade/reload/patch"
 )
 
@@ -18,4 +20,20 @@ func (h *Host) Runtime(bias uint64) (patch.Runtime, error) {
 		}
 		return addr + bias, addr + bias, true
 	})
+}
+
+// Offsets gives the image reader the layouts that it asks for.
+func Offsets(l *layout.Layout) image.Offsets {
+	o := image.Offsets{}
+	for _, name := range []string{"moduledata", "pcHeader", "_func", "inlinedCall", "abi.ITab", "abi.InterfaceType"} {
+		s, ok := l.Struct(name)
+		if !ok {
+			continue // the reader says what it misses
+		}
+		o[name] = map[string]int64{}
+		for f, v := range s.Fields {
+			o[name][f] = v.Offset
+		}
+	}
+	return o
 }

@@ -91,7 +91,38 @@ func (l *linker) selectRoots() error {
 	if len(l.roots) == 0 && len(l.req.Moves) == 0 {
 		return fmt.Errorf("nothing to link")
 	}
+	return l.checkComplete()
+}
+
+// checkComplete makes sure that every live function which the refresh is about has new code: a body
+// that is left behind would be a wrong answer later on.
+func (l *linker) checkComplete() error {
+	for _, decl := range l.req.Funcs {
+		key := Key{Name: decl, ABI: object.ABIInternal}
+		if l.byKey[key] == nil && l.inProcess(key) {
+			return refuse(decl, "is in the program, but was not compiled again")
+		}
+		for _, name := range l.host.instances(decl) {
+			if key := (Key{Name: name, ABI: object.ABIInternal}); l.byKey[key] == nil {
+				return refuse(name, "is an instantiation in the program that was not compiled again")
+			}
+		}
+	}
 	return nil
+}
+
+// instances lists the instantiations of a generic function or method that the image has, closures apart.
+func (h *Host) instances(decl string) []string {
+	h.onceInstances.Do(func() {
+		h.byGeneric = map[string][]string{}
+		for e := range h.Index.All("") {
+			if e.ABI == object.ABIInternal && strings.Contains(e.Name, "[") && !isTypeSym(e.Name) {
+				generic := withoutInstance(e.Name)
+				h.byGeneric[generic] = append(h.byGeneric[generic], e.Name)
+			}
+		}
+	})
+	return h.byGeneric[decl]
 }
 
 func (l *linker) selectRoot(s object.Sym, decl string, fresh bool) error {

@@ -31,20 +31,25 @@ func (b *builder) emit() *Stub {
 		s.Files = append(s.Files, File{firstFile, out.Bytes()})
 	}
 	locals := b.countLocals()
-	heap := false
+	bodies := make([][]byte, len(b.files))
+	for i, f := range b.files {
+		bodies[i] = b.emitDecls(f, locals)
+	}
 	silent := b.silentImports()
-	for _, f := range b.files {
-		if body := b.emitDecls(f, locals); len(body) > 0 {
-			var out bytes.Buffer
-			b.emitHead(&out, f, silent, paths)
-			silent = nil
-			out.Write(body)
-			if f.hollow && !heap {
-				heap = true
-				fmt.Fprintf(&out, "var %s %s.Pointer\n", hollowHeap, hollowUnsafe)
-			}
-			s.Files = append(s.Files, File{f.fileName(), out.Bytes()})
+	heap := false
+	for i, f := range b.files {
+		if len(bodies[i]) == 0 {
+			continue
 		}
+		var out bytes.Buffer
+		b.emitHead(&out, f, silent, paths)
+		silent = nil
+		out.Write(bodies[i])
+		if f.hollow && !heap {
+			heap = true
+			fmt.Fprintf(&out, "var %s %s.Pointer\n", hollowHeap, hollowUnsafe)
+		}
+		s.Files = append(s.Files, File{f.fileName(), out.Bytes()})
 	}
 	s.Imports = slices.Sorted(maps.Keys(paths))
 	b.report(s)
@@ -164,6 +169,11 @@ func (b *builder) silentImports() []string {
 	done := make(map[*types.Package]bool)
 	for name := range b.imports {
 		done[name.Imported()] = true
+	}
+	for _, f := range b.files {
+		for pkg := range f.extra {
+			done[pkg] = true
+		}
 	}
 	for _, f := range b.files {
 		for _, spec := range f.ast.Imports {

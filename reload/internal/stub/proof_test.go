@@ -3,7 +3,6 @@ package stub
 import (
 	"flag"
 	"fmt"
-	"go/ast"
 	"go/types"
 	"os"
 	"sort"
@@ -11,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/limeade-go/limeade/reload/internal/object"
 )
 
 var every = flag.Bool("every", false, "prove every function, not a sample")
@@ -30,51 +31,50 @@ type proof struct {
 
 // prove builds and compiles the stub of one function, and compares it with the full compile.
 func (c *checked) prove(t testing.TB, fn *types.Func, flags ...string) proof {
-	p := proof{fn: fn}
+	return c.proveTogether(t, []*types.Func{fn}, flags...)[0]
+}
+
+// proveTogether builds and compiles one stub of several functions, and compares each.
+func (c *checked) proveTogether(t testing.TB, funcs []*types.Func, flags ...string) []proof {
+	list := make([]proof, len(funcs))
 	in := c.input()
-	in.Keep = []*types.Func{fn}
-	if os.Getenv("NOFACTS") == "" {
-		in.Facts = c.facts
-	}
+	in.Keep = funcs
+	in.Facts = c.facts
 	start := time.Now()
 	s, err := Build(in)
-	p.build = time.Since(start)
-	if err != nil {
-		p.err = err
-		return p
+	build := time.Since(start)
+	var archive string
+	var cpu time.Duration
+	if err == nil {
+		archive, cpu, err = c.compileStub(t, s, flags...)
 	}
-	for _, f := range s.Files {
-		p.bytes += len(f.Content)
+	for i, fn := range funcs {
+		list[i] = proof{fn: fn, err: err, build: build, cpu: cpu}
 	}
-	archive, cpu, err := c.compileStub(t, s, flags...)
-	p.cpu = cpu
 	if err != nil {
-		p.err = err
-		return p
+		return list
 	}
 	got := c.read(t, archive)
+	messages := c.messages(archive)
 	os.Remove(archive)
-	for _, file := range c.files {
-		for _, d := range file.Decls {
-			if fd, ok := d.(*ast.FuncDecl); ok && fd.Name.Pos() == fn.Pos() {
-				full, stub := c.facts[declName(fd)], ParseFacts(c.fset, []*ast.File{{Decls: []ast.Decl{fd}}}, c.messages(archive))[declName(fd)]
-				if os.Getenv("FLIP") == "" && worseFlows(full.Flows, stub.Flows) || os.Getenv("FLIP") != "" && worseFlows(stub.Flows, full.Flows) {
-					p.worse++
-					p.tags = fmt.Sprint(full, stub)
-				}
-				if full.Inlinable != stub.Inlinable {
-					p.tags += fmt.Sprintf(" INL %v->%v", full.Inlinable, stub.Inlinable)
-					p.worse++
-				}
-			}
+	for i := range list {
+		for _, f := range s.Files {
+			list[i].bytes += len(f.Content)
 		}
+		c.compare(&list[i], got)
+		_ = messages
 	}
-	name := symbolName(fn)
-	stubCode := codeOf(got, name)
+	return list
+}
+
+// compare compares the code of a function with that of the full compile.
+func (c *checked) compare(p *proof, stub *object.Package) {
+	name := symbolName(p.fn)
+	stubCode := codeOf(stub, name)
 	for full, sym := range codeOf(c.full, name) {
 		s, ok := stubCode[full]
 		if !ok {
-			if !isGeneric(fn) {
+			if !isGeneric(p.fn) {
 				p.code = "missing " + full
 			}
 			continue
@@ -86,7 +86,6 @@ func (c *checked) prove(t testing.TB, fn *types.Func, flags ...string) proof {
 			p.tables = full + ": " + tables
 		}
 	}
-	return p
 }
 
 // proveAll proves functions side by side.

@@ -1,11 +1,11 @@
 package stub
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"go/ast"
-	"go/importer"
 	"go/parser"
 	"go/token"
 	"go/types"
@@ -18,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/tools/go/gcexportdata"
 
 	"github.com/limeade-go/limeade/reload/internal/object"
 )
@@ -120,10 +122,17 @@ type checked struct {
 // check parses and type-checks a listed package.
 func (tc *toolchain) check(t testing.TB, path string) *checked {
 	t.Helper()
-	c := &checked{listed: tc.packages[path], tc: tc, dir: t.TempDir(), fset: token.NewFileSet(), src: make(map[string][]byte)}
-	if c.listed == nil {
+	p := tc.packages[path]
+	if p == nil {
 		t.Fatalf("%s: not listed", path)
 	}
+	return tc.checkFiles(t, p)
+}
+
+// checkFiles parses and type-checks a package that need not be listed.
+func (tc *toolchain) checkFiles(t testing.TB, p *listed) *checked {
+	t.Helper()
+	c := &checked{listed: p, tc: tc, dir: t.TempDir(), fset: token.NewFileSet(), src: make(map[string][]byte)}
 	for _, name := range c.CompiledGoFiles {
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(c.Dir, name)
@@ -151,13 +160,10 @@ func (c *checked) parse(t testing.TB, name string, data []byte) {
 func (c *checked) typecheck(t testing.TB) {
 	t.Helper()
 	conf := types.Config{
-		Importer: importer.ForCompiler(c.fset, "gc", func(path string) (io.ReadCloser, error) {
-			return os.Open(c.archive(path))
-		}),
+		Importer:  &archiveImporter{c, make(map[string]*types.Package)},
 		Sizes:     sizes,
 		GoVersion: c.lang(),
 	}
-	conf.Importer = mappedImporter{conf.Importer, c.ImportMap}
 	c.info = &types.Info{
 		Types:      make(map[ast.Expr]types.TypeAndValue),
 		Defs:       make(map[*ast.Ident]types.Object),
@@ -173,19 +179,32 @@ func (c *checked) typecheck(t testing.TB) {
 	c.pkg = pkg
 }
 
-type mappedImporter struct {
-	types.Importer
-	paths map[string]string
+// An archiveImporter imports from the archives that the compiler reads.
+type archiveImporter struct {
+	c    *checked
+	read map[string]*types.Package
 }
 
-func (m mappedImporter) Import(path string) (*types.Package, error) {
-	if p, ok := m.paths[path]; ok {
+func (im *archiveImporter) Import(path string) (*types.Package, error) {
+	if p, ok := im.c.ImportMap[path]; ok {
 		path = p
 	}
 	if path == "unsafe" {
 		return types.Unsafe, nil
 	}
-	return m.Importer.Import(path)
+	if p := im.read[path]; p != nil && p.Complete() {
+		return p, nil
+	}
+	f, err := os.Open(im.c.archive(path))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r, err := gcexportdata.NewReader(bufio.NewReader(f))
+	if err != nil {
+		return nil, err
+	}
+	return gcexportdata.Read(r, im.c.fset, im.read, path)
 }
 
 func (c *checked) lang() string {

@@ -5,6 +5,7 @@ package rt
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 )
@@ -24,6 +25,16 @@ import (
 // The entries of runtime.incidlelocked and of runtime.systemstack in its own ABI; 0 if this runtime's are not known to be
 // what is described above. Then a program that deadlocks hangs, as one that uses os/signal does.
 var incidlelockedEntry, systemstackEntry uintptr
+
+// waited is 1 once a thread of the agent has been counted as idle; idle_amd64.s sets it.
+var waited uint32
+
+// AwaitIdle blocks until a call of WaitReadable has begun to wait.
+func AwaitIdle() {
+	for incidlelockedEntry != 0 && atomic.LoadUint32(&waited) == 0 {
+		runtime.Gosched()
+	}
+}
 
 // known are the releases of which both have been read. incidlelocked is func(v int32), "sched.nmidlelocked += v; if v > 0
 // checkdead()" under sched.lock; systemstack is func(fn func()) in assembly.

@@ -23,6 +23,7 @@ TEXT ·markIdle(SB), NOSPLIT, $16-0
 	MOVQ $1, AX
 	MOVQ ·incidlelockedEntry(SB), CX
 	CALL CX
+	MOVL $1, ·waited(SB)
 	RET
 
 // func markBusy()

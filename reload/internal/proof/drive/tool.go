@@ -86,13 +86,20 @@ func Go(ctx context.Context, dir string, env []string, args ...string) (string, 
 	return out.String(), nil
 }
 
+// supported are the Go versions that a proof runs with when it is to run with all of them.
+var supported = []string{"go1.25.14", "go1.26.8", "go1.27.3"}
+
 // Toolchains are the Go versions that a proof runs with: those that the variable LIMEADE_GO lists, separated by commas
-// or spaces, as "go1.25.14,go1.27.3"; without it the one that go env names. Each is good as a value of GOTOOLCHAIN.
-func Toolchains(tb testing.TB) []string {
+// or blanks, as "go1.25.14,go1.27.3"; without it all that are supported, or only the one that go env names. Each is good
+// as a value of GOTOOLCHAIN.
+func Toolchains(tb testing.TB, all bool) []string {
 	tb.Helper()
 	list := strings.FieldsFunc(os.Getenv("LIMEADE_GO"), func(r rune) bool { return r == ',' || r == ' ' })
 	if len(list) > 0 {
 		return list
+	}
+	if all {
+		return supported
 	}
 	v, err := Go(context.Background(), "", nil, "env", "GOVERSION")
 	if err != nil {

@@ -1,0 +1,88 @@
+package analysis
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/limeade-go/limeade/analysis/decl"
+	"github.com/limeade-go/limeade/analysis/facts"
+)
+
+// Callers returns the link names of all functions whose machine code may have a direct call of a declared function or
+// method: those that refer to it, those that may have one of them inlined, and those in which the compiler may see that a
+// call through an interface is one of it. Package variables with such a function literal in their initialisers are among
+// them. They are sorted. It serves the engine, which learns from the compiler that a
+// parameter escapes where it did not; it may be called for any function of the packages that the edit can touch.
+func (r *Report) Callers(name string) []string {
+	if r.set == nil {
+		return nil
+	}
+	s := r.set
+	found := make(map[string]bool)
+	work := []string{name}
+	add := func(user string) {
+		if !found[user] {
+			found[user] = true
+			if s.inlinable(s.decl(user)) {
+				work = append(work, user)
+			}
+		}
+	}
+	for first := true; len(work) > 0; first = false {
+		callee := work[0]
+		work = work[1:]
+		d := s.decl(callee)
+		if d == nil {
+			return nil
+		}
+		for _, pkg := range s.order {
+			pkg.Users(callee, func(user *facts.Decl, r facts.Ref) {
+				switch {
+				case isFunc(user):
+					add(user.Name)
+				case user.Kind == decl.Var && r.InLiteral():
+					found[user.Name] = true
+				}
+			})
+		}
+		if first && d.Kind == decl.Method {
+			for _, user := range s.seesThrough(d) {
+				add(user)
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// Include adds what Callers returned to the recompile set, with all that follows, and updates r.Recompile. A variable
+// among them, or in what follows, becomes an edit that needs a restart: r.Applicable tells.
+func (r *Report) Include(ctx context.Context, names ...string) error {
+	if r.set == nil {
+		return nil
+	}
+	c := r.comparison
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ctx = ctx
+	for _, name := range names {
+		switch d := r.set.decl(name); {
+		case d == nil:
+		case isFunc(d):
+			r.set.add(name, Escapes)
+		case d.Kind == decl.Var:
+			r.set.closures[name] = ""
+		}
+	}
+	c.initializers(r.set)
+	if !r.Applicable() {
+		r.Recompile = nil
+		return nil
+	}
+	sets, err := c.sets(r.set)
+	if err != nil {
+		return err
+	}
+	r.Recompile = sets
+	return nil
+}
