@@ -39,6 +39,7 @@ func (r *Report) Callers(name string) []string {
 		for _, pkg := range s.order {
 			pkg.Users(callee, func(user *facts.Decl, r facts.Ref) {
 				switch {
+				case r.Count() == 0:
 				case isFunc(user):
 					add(user.Name)
 				case user.Kind == decl.Var && r.InLiteral():

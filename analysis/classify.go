@@ -44,6 +44,7 @@ func (c *comparison) classify() error {
 		k := classifier{comparison: c, p: p}
 		before := len(c.report.Edits)
 		k.imports()
+		k.localTypes()
 		k.renames()
 		for _, change := range p.delta.Decls {
 			if !k.renamed[change.New] && !k.renamed[change.Old] {
@@ -51,7 +52,7 @@ func (c *comparison) classify() error {
 			}
 		}
 		k.constants()
-		k.localTypes()
+		k.otherLocals()
 		k.files(before)
 		k.others()
 		c.report.Lines = append(c.report.Lines, p.delta.Lines...)
@@ -66,7 +67,8 @@ func (c *comparison) classify() error {
 type classifier struct {
 	*comparison
 	p       *changedPackage
-	renamed map[*decl.Decl]bool // said already
+	renamed map[*decl.Decl]bool  // said already
+	locals  map[string]localEdit // types in functions, by the link name of the function; what is said goes
 	err     error
 }
 
@@ -168,7 +170,9 @@ func (k *classifier) decl(c decl.Change) {
 		k.removed(c.Old)
 		return
 	case c.Parts == 0:
-		k.edit(edit.Moved, c.New, "")
+		if c.Old.Parsed.File.Hash != c.New.Parsed.File.Hash { // otherwise the whole file has another name
+			k.edit(edit.Moved, c.New, "")
+		}
 		return
 	case c.Parts&decl.KindOf != 0:
 		k.edit(edit.KindChanged, c.New, fmt.Sprintf("%s became %s", c.Old.Kind, c.New.Kind))
@@ -230,8 +234,10 @@ func (k *classifier) blank(d *decl.Decl, f *facts.Decl) edit.Kind {
 func (k *classifier) variable(c decl.Change) {
 	before, after := k.oldFacts(k.name(c.Old)), k.newFacts(k.name(c.New))
 	switch {
-	case c.New.Name == "_" && k.blank(c.Old, before) == edit.Blank && k.blank(c.New, after) == edit.Blank:
-		k.edit(edit.Blank, c.New, "")
+	case c.New.Name == "_" && k.blank(c.Old, before) == edit.Blank:
+		k.edit(k.blank(c.New, after), c.New, "")
+	case c.New.Name == "_":
+		k.edit(edit.Initializer, c.New, "")
 	case c.Parts&decl.Pragma != 0:
 		k.edit(edit.EmbedPattern, c.New, "")
 	case before != nil && after != nil && before.Type != after.Type:
@@ -294,8 +300,8 @@ func (k *classifier) typ(c decl.Change) {
 	old, new := c.Old.Node.(*ast.TypeSpec), c.New.Node.(*ast.TypeSpec)
 	oldStruct, ok1 := old.Type.(*ast.StructType)
 	newStruct, ok2 := new.Type.(*ast.StructType)
-	oldIface, ok3 := old.Type.(*ast.InterfaceType)
-	newIface, ok4 := new.Type.(*ast.InterfaceType)
+	_, ok3 := old.Type.(*ast.InterfaceType)
+	_, ok4 := new.Type.(*ast.InterfaceType)
 	switch {
 	case old.Assign.IsValid() || new.Assign.IsValid():
 		k.edit(edit.AliasTarget, c.New, "")
@@ -304,7 +310,6 @@ func (k *classifier) typ(c decl.Change) {
 	case ok1 && ok2:
 		k.fields(c.New, oldStruct, newStruct)
 	case ok3 && ok4:
-		_, _ = oldIface, newIface
 		k.edit(edit.InterfaceMethods, c.New, "")
 	default:
 		k.edit(edit.Underlying, c.New, "")

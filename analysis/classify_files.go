@@ -26,6 +26,11 @@ func (k *classifier) files(first int) {
 	for _, e := range k.report.Edits[first:] {
 		edited[e.File] = true
 	}
+	for _, d := range k.p.delta.Decls {
+		if d.Old != nil {
+			edited[k.new.Rel(d.Old.Parsed.File.Path)] = true
+		}
+	}
 	directives := map[decl.Directive]edit.Kind{
 		decl.Linkname: edit.Linkname, decl.Constraint: edit.BuildConstraint, decl.Debug: edit.DebugSetting, decl.Cgo: edit.CgoPreamble,
 	}

@@ -29,12 +29,20 @@ func (k *classifier) function(c decl.Change) {
 		return
 	}
 	before, after := k.oldFacts(k.name(c.Old)), k.newFacts(k.name(c.New))
-	if c.Parts&(decl.TypeParams|decl.Signature) != 0 && (before == nil || after == nil || before.Type != after.Type) {
-		k.signature(c)
-		return
-	}
-	if c.Parts&decl.Body != 0 && before != nil && after != nil && k.refusedBody(c.New, before, after) {
-		return
+	spelled := c.Parts&(decl.TypeParams|decl.Signature) != 0
+	if before == nil || after == nil {
+		if spelled {
+			k.signature(c)
+			return
+		}
+	} else {
+		if (spelled || c.Requalified) && before.Type != after.Type {
+			k.signature(c)
+			return
+		}
+		if c.Parts&decl.Body != 0 && k.refusedBody(c.New, before, after) {
+			return
+		}
 	}
 	switch {
 	case c.Parts&decl.Names != 0:
@@ -90,6 +98,11 @@ func variadic(t *ast.FuncType) bool {
 // refusedBody reports what in a changed body cannot be made live, and whether there is any such thing.
 func (k *classifier) refusedBody(d *decl.Decl, before, after *facts.Decl) bool {
 	refused := false
+	if l, ok := k.locals[after.Name]; ok {
+		k.edit(l.kind, d, l.name)
+		delete(k.locals, after.Name)
+		refused = true
+	}
 	if kind, detail := compareClosures(before.Closures, after.Closures); kind != edit.ClosureBody {
 		k.edit(kind, d, detail)
 		refused = true
@@ -120,7 +133,7 @@ func (k *classifier) newInstances(before, after *facts.Decl) ([]string, error) {
 		return nil, nil
 	}
 	// What depends on type parameters carries the name of its declaration, and nobody else can have made it.
-	all, err := k.factsOf(k.ctx, k.old, k.oldKeys, importOrder(k.old, nil))
+	all, err := k.factsOf(k.ctx, k.old, k.oldKeys, importOrder(k.old))
 	if err != nil {
 		return nil, err
 	}
@@ -285,29 +298,37 @@ func compareClosure(old, new *facts.Closure) (edit.Kind, string) {
 	return edit.ClosureBody, ""
 }
 
-// localTypes reports types in functions that are not what the same number stood for before.
+// A localEdit is what became of a type that is declared in a function.
+type localEdit struct {
+	kind edit.Kind
+	name string
+}
+
+// localTypes finds types in functions that are not what the same number stood for before, by their functions.
 func (k *classifier) localTypes() {
+	k.locals = make(map[string]localEdit)
 	if k.p.newFacts == nil || k.p.oldFacts == nil {
 		return
 	}
 	old, new := k.p.oldFacts.Locals, k.p.newFacts.Locals
 	for i := range min(len(old), len(new)) {
-		if old[i] == new[i] {
-			continue
-		}
-		kind := edit.LocalTypeNumber
-		if old[i].Owner == new[i].Owner && old[i].Name == new[i].Name {
-			kind = edit.LocalType
-		}
-		at := place{k.p.new.Files[0].Parsed.File.Path, 1, 1}
-		for _, d := range k.p.new.Decls() {
-			if k.name(d) == new[i].Owner {
-				at = placeOf(d)
-			}
-		}
-		k.add(kind, new[i].Owner, at, new[i].Name)
-		if kind == edit.LocalTypeNumber {
+		switch {
+		case old[i] == new[i]:
+		case old[i].Owner == new[i].Owner && old[i].Name == new[i].Name:
+			k.locals[new[i].Owner] = localEdit{edit.LocalType, new[i].Name}
+		default:
+			k.locals[new[i].Owner] = localEdit{edit.LocalTypeNumber, new[i].Name}
 			return // all after it have other numbers too
+		}
+	}
+}
+
+// otherLocals reports those whose functions did not change.
+func (k *classifier) otherLocals() {
+	for _, d := range k.p.new.Decls() {
+		if l, ok := k.locals[k.name(d)]; ok {
+			k.edit(l.kind, d, l.name)
+			delete(k.locals, k.name(d))
 		}
 	}
 }

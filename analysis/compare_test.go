@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"go/token"
-	"go/types"
 	"io"
 	"io/fs"
 	"maps"
@@ -25,13 +24,12 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/limeade-go/limeade/analysis/decl"
-	"github.com/limeade-go/limeade/analysis/edit"
 	"github.com/limeade-go/limeade/analysis/snapshot"
 )
 
 var update = flag.Bool("update", false, "write what the tests got into their files")
 
-const module = "example.com/m"
+const modulePath = "example.com/m"
 
 // TestCompare runs the cases of testdata/compare. A case is a txtar file: its comment says what it shows and sets
 // options; files below "new/" replace those of the same name or are added, those listed in "deleted" go; "want" has the
@@ -164,7 +162,7 @@ func testPackages(root string, files map[string][]byte, o options) map[string]*s
 		if path.Base(name) == "go.mod" {
 			continue
 		}
-		pkgPath := path.Join(module, dir)
+		pkgPath := path.Join(modulePath, dir)
 		dirPath := filepath.Join(root, dir)
 		local := true
 		standard := false
@@ -225,7 +223,7 @@ func newSnapshot(t *testing.T, root string, packages map[string]*snapshot.Packag
 	}
 	for _, p := range packages {
 		for _, imp := range p.Imports {
-			if packages[imp] == nil && !strings.HasPrefix(imp, module) {
+			if packages[imp] == nil && !strings.HasPrefix(imp, modulePath) {
 				linked[imp] = true
 			}
 		}
@@ -301,7 +299,7 @@ func testEnv(t *testing.T, old *snapshot.Snapshot, o options) Env {
 	}
 	im := &importer{env: env}
 	im.use(old.Fset())
-	for _, p := range importOrder(old, nil) {
+	for _, p := range importOrder(old) {
 		checked, list, err := im.check(checking{source: decl.Load(old, p.Path), fset: old.Fset(), rel: old.Rel})
 		if err != nil || len(list) > 0 {
 			t.Fatalf("old source of %s: %v %v", p.Path, list, err)
@@ -397,5 +395,3 @@ func format(r *Report, s *snapshot.Snapshot) string {
 	}
 	return b.String()
 }
-
-var _ = []any{edit.Hot, types.Universe} // used by the other tests

@@ -38,7 +38,7 @@ func (c *comparison) newProgram(ctx context.Context) (*program, error) {
 		touched[p.path()] = true
 	}
 	var cone []*snapshot.Package
-	for _, p := range importOrder(c.new, nil) {
+	for _, p := range importOrder(c.new) {
 		if touched[p.Path] || slices.ContainsFunc(p.Imports, func(imp string) bool { return touched[imp] }) {
 			touched[p.Path] = true
 			cone = append(cone, p)
@@ -171,6 +171,7 @@ func (s *set) spread(d *facts.Decl) {
 	for _, pkg := range s.order {
 		pkg.Users(d.Name, func(user *facts.Decl, r facts.Ref) {
 			switch {
+			case r.Count() == 0:
 			case isFunc(user):
 				s.push(user.Name, Inlines)
 				m := s.members[user.Name]

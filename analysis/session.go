@@ -125,6 +125,12 @@ type changedPackage struct {
 
 func (p *changedPackage) path() string { return p.new.Package.Path }
 
+// means reports whether the difference means something to the compiler: types in functions are numbered in the order of
+// the source.
+func (p *changedPackage) means() bool {
+	return !p.delta.Same() || p.delta.Rearranged && slices.ContainsFunc(p.new.Decls(), (*decl.Decl).HasLocalTypes)
+}
+
 func (c *comparison) add(k edit.Kind, name string, at place, detail string) {
 	c.report.Edits = append(c.report.Edits, edit.Edit{
 		Kind: k, Decl: name, File: c.new.Rel(at.file), Line: at.line, Column: at.column, Detail: detail,
@@ -155,7 +161,7 @@ func (c *comparison) diff() error {
 			changed = append(changed, p)
 		}
 	}
-	for _, p := range importOrder(c.new, changed) {
+	for _, p := range inImportOrder(c.new, changed) {
 		pkg := &changedPackage{old: decl.Load(c.old, p.Path), new: decl.Load(c.new, p.Path)}
 		c.changed = append(c.changed, pkg)
 		if list := syntaxErrors(pkg.new, c.new.Rel); len(list) > 0 {
@@ -182,14 +188,8 @@ func (c *comparison) protect(k edit.Kind, old, new *snapshot.Package) {
 	}
 }
 
-// importOrder returns packages so that each comes after those that it imports, directly or not; nil stands for all
-// Local packages of the snapshot.
-func importOrder(snap *snapshot.Snapshot, packages []*snapshot.Package) []*snapshot.Package {
-	all := packages == nil
-	wanted := make(map[*snapshot.Package]bool)
-	for _, p := range packages {
-		wanted[p] = true
-	}
+// importOrder returns the Local packages of a snapshot so that each comes after those that it imports, directly or not.
+func importOrder(snap *snapshot.Snapshot) []*snapshot.Package {
 	var order []*snapshot.Package
 	visited := make(map[*snapshot.Package]bool)
 	var visit func(p *snapshot.Package)
@@ -201,9 +201,7 @@ func importOrder(snap *snapshot.Snapshot, packages []*snapshot.Package) []*snaps
 		for _, imp := range p.Imports {
 			visit(snap.Package(imp))
 		}
-		if all || wanted[p] {
-			order = append(order, p)
-		}
+		order = append(order, p)
 	}
 	for _, p := range snap.Packages() {
 		visit(p)
@@ -211,12 +209,17 @@ func importOrder(snap *snapshot.Snapshot, packages []*snapshot.Package) []*snaps
 	return order
 }
 
+// inImportOrder sorts Local packages of a snapshot as importOrder does.
+func inImportOrder(snap *snapshot.Snapshot, packages []*snapshot.Package) []*snapshot.Package {
+	return slices.DeleteFunc(importOrder(snap), func(p *snapshot.Package) bool { return !slices.Contains(packages, p) })
+}
+
 // check type-checks what changed, and what relies on it and may not compile any more.
 func (c *comparison) check() error {
 	for _, p := range c.changed {
 		c.byPath[p.path()] = p
 	}
-	for _, p := range importOrder(c.new, nil) {
+	for _, p := range importOrder(c.new) {
 		relies := slices.ContainsFunc(p.Imports, func(imp string) bool { return c.stale[imp] })
 		if relies {
 			c.stale[p.Path] = true
@@ -227,7 +230,7 @@ func (c *comparison) check() error {
 				continue
 			}
 		} else {
-			if pkg.broken || pkg.delta.Same() && !relies {
+			if pkg.broken || !pkg.means() && !relies {
 				continue
 			}
 			if c.importsUnlinked(pkg) {

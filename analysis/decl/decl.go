@@ -81,6 +81,7 @@ type Decl struct {
 	parts    [numParts]Hash
 	outside  Hash     // Body or Value without the bodies of function literals
 	literals bool     // there are function literals
+	locals   bool     // there are types declared in a function
 	quals    []string // names that stand before a dot: perhaps of imports; sorted
 }
 
@@ -180,6 +181,9 @@ func (d *Decl) Position() token.Position { return d.Parsed.Fset.PositionFor(d.Po
 
 // HasLiterals reports whether there are function literals in d.
 func (d *Decl) HasLiterals() bool { return d.literals }
+
+// HasLocalTypes reports whether types are declared in functions of d.
+func (d *Decl) HasLocalTypes() bool { return d.locals }
 
 // A cutter makes the declarations of one file.
 type cutter struct {
@@ -311,10 +315,13 @@ func (c *cutter) hasher(d *Decl) *hasher {
 
 func (c *cutter) outside(d *Decl, n ast.Node) {
 	ast.Inspect(n, func(n ast.Node) bool {
-		if _, ok := n.(*ast.FuncLit); ok {
+		switch n.(type) {
+		case *ast.FuncLit:
 			d.literals = true
+		case *ast.TypeSpec:
+			d.locals = true
 		}
-		return !d.literals
+		return !d.literals || !d.locals
 	})
 	h := newHasher()
 	h.noBodies = true

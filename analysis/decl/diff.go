@@ -15,6 +15,9 @@ import (
 type Change struct {
 	Old, New *Decl // Old is nil for an added declaration, New for a removed one
 	Parts    Part  // in which they differ; 0 if one is nil, and in a declaration that only moved to another file
+	// Requalified: a name before a dot stands for another package than before; what follows from that is not in Parts
+	// but for Body, Value or SpelledType.
+	Requalified bool
 	// Literals: Body or Value differ, but only inside of function literals.
 	Literals bool
 }
@@ -53,6 +56,8 @@ type Delta struct {
 	Files   []FileChange
 	Imports []ImportChange
 	Lines   []LineMove
+	// Rearranged: declarations that are the same stand in another order or in other files.
+	Rearranged bool
 }
 
 // Same reports whether nothing differs but text that means nothing, and lines.
@@ -149,11 +154,8 @@ func (d *differ) declarations() {
 		}
 		c := Change{Old: o, New: n, Parts: o.differ(n)}
 		if c.Parts&KindOf == 0 && d.requalified(o, n) {
-			if n.isFunc() {
-				c.Parts |= Body | Signature
-			} else {
-				c.Parts |= SpelledType | Value
-			}
+			c.Requalified = true
+			c.Parts |= map[Kind]Part{Func: Body, Method: Body, Var: Value, Const: Value, Type: SpelledType}[n.Kind]
 		} else if c.Parts&(Body|Value) != 0 {
 			c.Literals = o.literals && n.literals && o.outside == n.outside
 		}
@@ -162,6 +164,7 @@ func (d *differ) declarations() {
 			if filepath.Base(o.Parsed.File.Path) == filepath.Base(n.Parsed.File.Path) {
 				continue
 			}
+			d.delta.Rearranged = true
 		}
 		d.delta.Decls = append(d.delta.Decls, c)
 	}
@@ -195,9 +198,9 @@ func numbered(files []*File) []*Decl {
 }
 
 // pairRepeated finds partners of declarations that have no name of their own: first those with the same fingerprint,
-// then the rest in order.
+// then those that differ in what they do only, then the rest in order.
 func (d *differ) pairRepeated(decls []*Decl, old map[ID][]*Decl, partner map[*Decl]*Decl, taken map[*Decl]bool) {
-	for _, exact := range []bool{true, false} {
+	for _, may := range []Part{0, Body | Value | Names, 1<<numParts - 1} {
 		for _, n := range decls {
 			if !n.repeats() || partner[n] != nil {
 				continue
@@ -205,7 +208,7 @@ func (d *differ) pairRepeated(decls []*Decl, old map[ID][]*Decl, partner map[*De
 			id := n.ID
 			id.N = 0
 			for _, o := range old[id] {
-				if !taken[o] && o.Kind == n.Kind && (!exact || o.differ(n) == 0) {
+				if !taken[o] && o.Kind == n.Kind && o.differ(n)&^may == 0 {
 					partner[n], taken[o] = o, true
 					break
 				}
@@ -295,6 +298,7 @@ func (d *differ) files() {
 			c.Directives[k] = o.Directives[k] != n.Directives[k]
 		}
 		d.delta.Files = append(d.delta.Files, c)
+		d.delta.Rearranged = d.delta.Rearranged || c.Reordered
 	}
 	for _, o := range d.old.Files {
 		if d.new.file(o.Parsed.File.Path) == nil {

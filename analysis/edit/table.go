@@ -91,8 +91,8 @@ var kinds = [numKinds]kindRow{
 	BodyPresence: {113, "body presence", Restart, []int{62},
 		"a function got or lost its body", "one of its two forms is not Go", revertOr,
 		"func add(a, b int) int\nfunc add(a, b int) int { return a + b }"},
-	Instantiation: {114, "new instantiation", Restart, []int{54},
-		"a body uses a generic function or type with type arguments that the program had not used", "an instantiation that the running build lacks cannot be linked in yet", revertOr,
+	Instantiation: {114, "new instantiation", Hot, []int{54},
+		"a body uses a generic function or type with type arguments that the program had not used", "the instantiation is linked in with it", "",
 		"slices.Sort(names)   // the first []string that is sorted"},
 
 	ClosureBody: {201, "closure body", Hot, []int{39},

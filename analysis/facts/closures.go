@@ -120,6 +120,14 @@ type event struct {
 
 // closuresOf returns the closures of a function in the order in which they are met.
 func closuresOf(fn *ast.FuncDecl, info *types.Info, sizes types.Sizes, release int, goVersion string) []*Closure {
+	if w := walkFunc(fn, info, sizes, release, goVersion); w != nil {
+		return w.closures
+	}
+	return nil
+}
+
+// walkFunc returns nil if the function makes no closures.
+func walkFunc(fn *ast.FuncDecl, info *types.Info, sizes types.Sizes, release int, goVersion string) *walker {
 	if fn.Body == nil || !mayHaveClosures(fn.Body, info) {
 		return nil
 	}
@@ -151,7 +159,7 @@ func closuresOf(fn *ast.FuncDecl, info *types.Info, sizes types.Sizes, release i
 	}
 	w.stmts(fn.Body.List)
 	w.fillModes()
-	return w.closures
+	return w
 }
 
 // mayHaveClosures is a cheap test that most functions fail.

@@ -60,7 +60,8 @@ const (
 
 // Ref is a reference to a declaration: from the low bits up, whether one of its places is a call that runs whenever the
 // declaration does, whether one is in a function literal that does not run at once, how many places there are up to
-// MaxCount, and the number of the target in Package.Names.
+// MaxCount, and the number of the target in Package.Names. Functions that are only put into a composite literal are
+// referred to, but at no place: they are not called there, and so not inlined.
 type Ref uint64
 
 // MaxCount is the number of places that a Ref counts up to.
@@ -86,7 +87,7 @@ func (r Ref) Runs() bool { return r&1 != 0 }
 // InLiteral reports whether a place is in a function literal that is not called where it stands.
 func (r Ref) InLiteral() bool { return r&2 != 0 }
 
-// Count returns the number of places, at most MaxCount.
+// Count returns the number of places where the compiler may see a call, at most MaxCount.
 func (r Ref) Count() int { return int(r>>2) & MaxCount }
 
 // LocalType is a type that is declared in a function. The compiler numbers them through the package: the first one is
@@ -220,8 +221,9 @@ func (c *collector) object(obj types.Object) {
 // walk collects what the tree refers to.
 func (c *collector) walk(root ast.Node) {
 	var stack []ast.Node
-	literals := 0                   // how many function literals are open that do not run at once
-	runs := make(map[ast.Node]bool) // what is called
+	literals := 0                     // how many function literals are open that do not run at once
+	runs := make(map[ast.Node]bool)   // what is called
+	stored := make(map[ast.Node]bool) // functions that are put into a composite literal
 	ast.Inspect(root, func(n ast.Node) bool {
 		if n == nil {
 			if lit, ok := stack[len(stack)-1].(*ast.FuncLit); ok && !runs[lit] {
@@ -249,8 +251,20 @@ func (c *collector) walk(root ast.Node) {
 			if sel, ok := fun.(*ast.SelectorExpr); ok {
 				runs[sel.Sel] = true
 			}
+		case *ast.CompositeLit:
+			for _, x := range n.Elts {
+				if kv, ok := x.(*ast.KeyValueExpr); ok {
+					x = kv.Value
+				}
+				switch x := ast.Unparen(x).(type) {
+				case *ast.Ident:
+					stored[x] = true
+				case *ast.SelectorExpr:
+					stored[x.Sel] = c.Info.Selections[x] == nil
+				}
+			}
 		case *ast.Ident:
-			c.ident(n, runs[n] && literals == 0, literals > 0)
+			c.ident(n, place{runs: runs[n] && literals == 0, literal: literals > 0, stored: stored[n]})
 		case *ast.SelectorExpr:
 			c.selection(n, runs[n])
 		}
@@ -261,7 +275,10 @@ func (c *collector) walk(root ast.Node) {
 	})
 }
 
-func (c *collector) ident(id *ast.Ident, runs, literal bool) {
+// A place is where a declaration refers to another one.
+type place struct{ runs, literal, stored bool }
+
+func (c *collector) ident(id *ast.Ident, at place) {
 	obj := c.Info.Uses[id]
 	if obj == nil || obj.Pkg() == nil {
 		return
@@ -283,7 +300,11 @@ func (c *collector) ident(id *ast.Ident, runs, literal bool) {
 	if name, ok := LinkName(obj); ok {
 		n := c.number(name)
 		r := c.refs[n]
-		c.refs[n] = newRef(n, r.Runs() || runs, r.InLiteral() || literal, r.Count()+1)
+		if at.stored {
+			c.refs[n] = newRef(n, r.Runs(), r.InLiteral(), r.Count())
+			return
+		}
+		c.refs[n] = newRef(n, r.Runs() || at.runs, r.InLiteral() || at.literal, r.Count()+1)
 	}
 }
 
@@ -300,7 +321,7 @@ func (c *collector) selection(x *ast.SelectorExpr, called bool) {
 		c.lists[0][c.number(callName(fn))] = true
 		return
 	}
-	if called && sel.Kind() == types.MethodVal {
+	if called || sel.Kind() != types.MethodVal {
 		return
 	}
 	if named, pointer := baseType(sel.Recv()); named != nil && named.Obj().Pkg() != nil && c.Keep(named.Obj().Pkg().Path()) {

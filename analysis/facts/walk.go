@@ -787,8 +787,7 @@ func (w *walker) selector(x *ast.SelectorExpr, called bool) {
 			w.synthetic(x)
 		}
 	case types.MethodExpr:
-		recv := sel.Obj().(*types.Func).Signature().Recv().Type()
-		if len(sel.Index()) > 1 || isPointer(recv) != isPointer(sel.Recv()) || w.dynamicMethod(sel) {
+		if w.dynamicMethod(sel) {
 			w.synthetic(x)
 		}
 	}

@@ -98,7 +98,7 @@ func (a *agent) handle(kind patch.Kind, payload []byte) (reply []byte) {
 	return a.stale()
 }
 
-// prepare reads the image and reserves the arena, once.
+// prepare reads the image and reserves the arena, once. There may be no room for an arena: then it is empty.
 func (a *agent) prepare() (*rt.Image, *patch.Error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -111,9 +111,6 @@ func (a *agent) prepare() (*rt.Image, *patch.Error) {
 	if a.arena.Hi == 0 && a.arenaError == nil {
 		a.arena, a.arenaError = reserve(a.image)
 		a.arenaNext = a.arena.Lo
-	}
-	if a.arenaError != nil {
-		return nil, refuse(patch.NoMemory, a.arenaError.Error())
 	}
 	return a.image, nil
 }

@@ -81,9 +81,11 @@ func (t *transaction) verify(encoded []byte) *patch.Error {
 	a.mu.Lock()
 	generation := a.generation
 	t.arena = rt.Range{Lo: a.arenaNext, Hi: a.arena.Hi}
-	whole := a.arena
+	whole, arenaError := a.arena, a.arenaError
 	a.mu.Unlock()
 	switch {
+	case arenaError != nil:
+		return refuse(patch.NoMemory, arenaError.Error())
 	case p.BuildID != t.image.BuildID:
 		return refuse(patch.WrongBuild, "patch is for the build "+p.BuildID+", the process runs "+t.image.BuildID)
 	case p.GoVersion != a.version:
@@ -228,6 +230,7 @@ func (t *transaction) register() *patch.Error {
 			return refuse(patch.Corrupt, "patch function "+f.Name+" is not in its function table")
 		}
 	}
+	t.r.Revive(p.Revived)
 	for _, i := range p.Itabs {
 		itab := rt.Itab(i.Inter, i.Type)
 		if itab == 0 {

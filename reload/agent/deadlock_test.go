@@ -325,6 +325,15 @@ func TestChild(t *testing.T) {
 	}
 }
 
+// TestExec: a program that takes the place of another in the same process takes over its socket.
+func TestExec(t *testing.T) {
+	p := start(t, build(t, "go1.26"), "exec")
+	p.expect("ready")
+	if h := hello(t, p.dial()); int(h.PID) != p.pid() {
+		t.Errorf("hello from process %d, want %d", h.PID, p.pid())
+	}
+}
+
 func sockets(t *testing.T, pid int) (n int) {
 	t.Helper()
 	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))

@@ -58,8 +58,6 @@ var variants = []variant{
 // scratch is a directory for all tests of the package.
 var scratch string
 
-func knock(string) int { return 0 }
-
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
@@ -75,12 +73,16 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	scratch = dir
+	// The agent is in this program as well.
+	for _, own := range patch.SocketDirs(os.Getenv("XDG_RUNTIME_DIR"), os.Geteuid()) {
+		defer os.Remove(filepath.Join(own, patch.SocketName(os.Getpid())))
+	}
 	os.Setenv("XDG_RUNTIME_DIR", dir)
 	return m.Run()
 }
 
-// A binary is a built target.
-type binary struct {
+// An executable is a built target.
+type executable struct {
 	path    string
 	variant variant
 	symbols map[string]elf.Symbol
@@ -88,13 +90,13 @@ type binary struct {
 	layout  *layout.Layout
 }
 
-var builds sync.Map // variant name → func() (*binary, error)
+var builds sync.Map // variant name → func() (*executable, error)
 
 // build builds the target program with the agent laid over as a package of its own module.
-func build(t *testing.T, name string) *binary {
+func build(t *testing.T, name string) *executable {
 	t.Helper()
-	once, _ := builds.LoadOrStore(name, sync.OnceValues(func() (*binary, error) { return buildVariant(name) }))
-	b, err := once.(func() (*binary, error))()
+	once, _ := builds.LoadOrStore(name, sync.OnceValues(func() (*executable, error) { return buildVariant(name) }))
+	b, err := once.(func() (*executable, error))()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,13 +112,13 @@ func variantOf(name string) variant {
 	panic("no variant " + name)
 }
 
-func buildVariant(name string) (*binary, error) {
+func buildVariant(name string) (*executable, error) {
 	v := variantOf(name)
 	dir := filepath.Join(scratch, name)
 	if err := overlay(dir, true); err != nil {
 		return nil, err
 	}
-	b := &binary{path: filepath.Join(dir, "target.bin"), variant: v}
+	b := &executable{path: filepath.Join(dir, "target.bin"), variant: v}
 	if err := compile(dir, b.path, v); err != nil {
 		return nil, err
 	}
@@ -220,7 +222,7 @@ func copyGo(from, to string, rename *strings.Replacer) error {
 // A process is a running target.
 type process struct {
 	t      *testing.T
-	b      *binary
+	b      *executable
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	out    *bufio.Reader
@@ -229,7 +231,7 @@ type process struct {
 }
 
 // start runs the target in a mode and waits until it listens.
-func start(t *testing.T, b *binary, mode string) *process {
+func start(t *testing.T, b *executable, mode string) *process {
 	t.Helper()
 	p := &process{t: t, b: b, cmd: exec.Command(b.path, mode), stderr: new(bytes.Buffer)}
 	p.cmd.Stderr = p.stderr
@@ -440,4 +442,19 @@ func refused(t *testing.T, err error, code patch.Code, part string) {
 	if e.Code != code || !strings.Contains(e.Message, part) {
 		t.Fatalf("refusal is %v: %q, want %v with %q", e.Code, e.Message, code, part)
 	}
+}
+
+// memory reads the process's memory.
+func (p *process) memory(addr uint64, n int) []byte {
+	p.t.Helper()
+	f, err := os.Open(fmt.Sprintf("/proc/%d/mem", p.pid()))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, n)
+	if _, err := f.ReadAt(b, int64(addr)); err != nil {
+		p.t.Fatalf("memory at %#x: %v", addr, err)
+	}
+	return b
 }

@@ -15,6 +15,8 @@ import (
 const (
 	// maxClients bounds the conversations at one time; each takes a thread.
 	maxClients = 16
+	// backlog is how many more may wait to be taken or turned away.
+	backlog = 128
 	// patience is how long a client may take to send or take one frame once it has begun, in seconds.
 	patience = 10
 	// lowFD keeps the listener out of the way of a program that counts on small descriptors.
@@ -73,9 +75,13 @@ func private(dir string, uid int) error {
 	return nil
 }
 
-// bind makes a listening socket at path. A socket that is there already is of a dead process that had this pid, unless
-// somebody answers: a process of another pid namespace with the same directory.
+// bind makes a listening socket at path. It appears there when it is ready: a client that sees it can connect. A socket
+// that is there already is of a dead process that had this pid, unless somebody answers: a process of another pid
+// namespace with the same directory.
 func bind(path string) (fd int, err error) {
+	if answers(path) {
+		return -1, errors.New("the socket of this pid is in use by another process (one in a container?)")
+	}
 	fd, err = syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return -1, err
@@ -94,27 +100,28 @@ func bind(path string) (fd int, err error) {
 	if err := syscall.Fchmod(fd, 0o600); err != nil {
 		return -1, err
 	}
-	addr := &syscall.SockaddrUnix{Name: path}
-	err = syscall.Bind(fd, addr)
-	if err == syscall.EADDRINUSE {
-		probe, e := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
-		if e != nil {
-			return -1, e
-		}
-		e = syscall.Connect(probe, addr)
-		syscall.Close(probe)
-		if e != syscall.ECONNREFUSED {
-			return -1, errors.New("the socket of this pid is in use by another process (one in a container?)")
-		}
-		if e := syscall.Unlink(path); e != nil && e != syscall.ENOENT {
-			return -1, e
-		}
-		err = syscall.Bind(fd, addr)
-	}
-	if err != nil {
+	unready := path + ".new"
+	if err := syscall.Unlink(unready); err != nil && err != syscall.ENOENT {
 		return -1, err
 	}
-	return fd, syscall.Listen(fd, maxClients)
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: unready}); err != nil {
+		return -1, err
+	}
+	if err := syscall.Listen(fd, backlog); err != nil {
+		return -1, err
+	}
+	return fd, syscall.Rename(unready, path)
+}
+
+// answers reports whether somebody listens at path.
+func answers(path string) bool {
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer syscall.Close(fd)
+	err = syscall.Connect(fd, &syscall.SockaddrUnix{Name: path})
+	return err == nil || err == syscall.EAGAIN
 }
 
 // serve takes connections until the socket is closed, which only the program itself can do.

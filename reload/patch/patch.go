@@ -13,7 +13,7 @@
 //	body    = buildID:string goVersion:string base:u32 next:u32 source:string
 //	          origin:u64 text:bytes rodata:bytes data:bytes bss:u64
 //	          module:u64 typelinks:u64 typelinkCount:u32
-//	          writes:list(write) early:list(write) itabs:list(itab) calls:list(u64)
+//	          writes:list(write) early:list(write) revived:list(u64) itabs:list(itab) calls:list(u64)
 //	          funcs:list(func) windows:list(window) runtime
 //	write   = addr:u64 expect:bytes new:bytes          (equal lengths, not 0)
 //	itab    = inter:u64 type:u64 slot:u64
@@ -81,6 +81,9 @@ type Patch struct {
 	// Early are applied before the module is registered, without a stop, and taken back if the patch fails. Each should
 	// be one aligned word of 4 or 8 bytes: such a write is atomic.
 	Early []Write
+	// Revived are addresses of *_type whose method tables Early filled: itabs that the runtime made of them before are
+	// made complete after registration.
+	Revived []uint64
 	// Itabs are filled in after registration.
 	Itabs []Itab
 	// Calls are entry addresses of func() to call, in order, after registration and before the swap. A panic in one of
@@ -164,6 +167,10 @@ func (p *Patch) Encode() []byte {
 			w.bytes(x.New)
 		}
 	}
+	w.u32(uint32(len(p.Revived)))
+	for _, x := range p.Revived {
+		w.u64(x)
+	}
 	w.u32(uint32(len(p.Itabs)))
 	for _, x := range p.Itabs {
 		w.u64(x.Inter)
@@ -230,6 +237,12 @@ func Decode(b []byte) (*Patch, error) {
 	p.TypelinkCount = r.u32()
 	p.Writes = r.writes()
 	p.Early = r.writes()
+	if n := r.count(8); n > 0 {
+		p.Revived = make([]uint64, n)
+		for i := range p.Revived {
+			p.Revived[i] = r.u64()
+		}
+	}
 	if n := r.count(24); n > 0 {
 		p.Itabs = make([]Itab, n)
 		for i := range p.Itabs {

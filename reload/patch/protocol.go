@@ -114,7 +114,8 @@ type HelloReply struct {
 	Source     string
 	// Bias is load address − link address, 0 unless PIE. TextBase is the address of runtime.text.
 	Bias, TextBase uint64
-	// [ArenaLo, ArenaHi) is reserved for patches. ArenaNext is the lowest Origin that the next one may have.
+	// [ArenaLo, ArenaHi) is reserved for patches; both are 0 if there is no room for any. ArenaNext is the lowest Origin that
+	// the next one may have.
 	ArenaLo, ArenaHi, ArenaNext uint64
 	// Started is when the agent started, Live when the present generation became live; nanoseconds since 1970, UTC.
 	Started, Live int64

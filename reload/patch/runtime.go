@@ -19,6 +19,11 @@ type Runtime struct {
 	// ModuleTypelinks is runtime.moduleTypelinks, func(md *moduledata) []*_type (Go 1.27); 0 where there is none.
 	ModuleTypelinks uint64
 
+	// ItabInit is runtime.itabInit, func(m *itab, firstTime bool) string.
+	ItabInit uint64
+	// UnreachableMethod is runtime.unreachableMethod, what itabs hold in place of methods that the linker pruned.
+	UnreachableMethod uint64
+
 	// Text ranges [Lo, Hi).
 
 	// AsyncPreempt is runtime.asyncPreempt (ABI0), the frame that a signal pushes onto an interrupted goroutine.
@@ -35,6 +40,9 @@ type Runtime struct {
 	// ModuleToTypelinks is runtime.moduleToTypelinks, a map[*moduledata][]*_type (Go 1.27); 0 where there is none.
 	ModuleToTypelinks uint64
 
+	// ItabTable is runtime.itabTable, an *itabTableType: the itabs of all modules, and those that the runtime made.
+	ItabTable uint64
+
 	// Sizes and constants.
 
 	// ModuleDataSize is the size of moduledata, WorldStopSize the size of worldStop, in bytes.
@@ -48,17 +56,20 @@ type Runtime struct {
 
 	// Offsets in moduledata.
 
-	ModTextOffset, ModETextOffset     uint64
-	ModMinPCOffset, ModMaxPCOffset    uint64
-	ModFtabOffset, ModTypesOffset     uint64
-	ModETypesOffset, ModBadOffset     uint64
-	ModGCDataMaskOffset               uint64
-	ModGCBSSMaskOffset, ModNextOffset uint64
-	ModPctabOffset                    uint64
+	ModTextOffset                           uint64
+	ModMinPCOffset, ModMaxPCOffset          uint64
+	ModFtabOffset, ModPctabOffset           uint64
+	ModGCDataMaskOffset, ModGCBSSMaskOffset uint64
+	ModBadOffset, ModNextOffset             uint64
 
 	// Offset in _func.
 
 	FuncPcspOffset uint64
+
+	// Offsets in itabTableType, in itab, and of the length of InterfaceType.Methods.
+	ItabTableSizeOffset, ItabTableEntriesOffset    uint64
+	ItabInterOffset, ItabTypeOffset, ItabFunOffset uint64
+	InterfaceMethodsLenOffset                      uint64
 
 	// Offsets in g. Sched ones are those of g.sched plus those in gobuf; stack ones are those of g.stack plus those in
 	// stack.
@@ -76,14 +87,15 @@ type Runtime struct {
 // fields lists the words of r in the order of the format.
 func (r *Runtime) fields() []*uint64 {
 	return []*uint64{
-		&r.StopTheWorldGC, &r.StartTheWorldGC, &r.ModulesInit, &r.ModuleTypelinks,
+		&r.StopTheWorldGC, &r.StartTheWorldGC, &r.ModulesInit, &r.ModuleTypelinks, &r.ItabInit, &r.UnreachableMethod,
 		&r.AsyncPreemptLo, &r.AsyncPreemptHi, &r.AsyncPreempt2Lo, &r.AsyncPreempt2Hi,
-		&r.FirstModuleData, &r.AllGLen, &r.AllGPtr, &r.ModuleToTypelinks,
+		&r.FirstModuleData, &r.AllGLen, &r.AllGPtr, &r.ModuleToTypelinks, &r.ItabTable,
 		&r.ModuleDataSize, &r.WorldStopSize, &r.StopReason,
 		&r.Gidle, &r.Grunning, &r.Gsyscall, &r.Gdead, &r.Gscan, &r.GdeadExtra,
-		&r.ModTextOffset, &r.ModETextOffset, &r.ModMinPCOffset, &r.ModMaxPCOffset,
-		&r.ModFtabOffset, &r.ModTypesOffset, &r.ModETypesOffset, &r.ModBadOffset,
-		&r.ModGCDataMaskOffset, &r.ModGCBSSMaskOffset, &r.ModNextOffset, &r.ModPctabOffset, &r.FuncPcspOffset,
+		&r.ModTextOffset, &r.ModMinPCOffset, &r.ModMaxPCOffset, &r.ModFtabOffset, &r.ModPctabOffset,
+		&r.ModGCDataMaskOffset, &r.ModGCBSSMaskOffset, &r.ModBadOffset, &r.ModNextOffset, &r.FuncPcspOffset,
+		&r.ItabTableSizeOffset, &r.ItabTableEntriesOffset,
+		&r.ItabInterOffset, &r.ItabTypeOffset, &r.ItabFunOffset, &r.InterfaceMethodsLenOffset,
 		&r.GStackLoOffset, &r.GStackHiOffset, &r.GSchedSPOffset, &r.GSchedPCOffset, &r.GSchedBPOffset,
 		&r.GSyscallSPOffset, &r.GSyscallPCOffset, &r.GSyscallBPOffset,
 		&r.GAtomicStatusOffset, &r.GGoidOffset, &r.GAsyncSafePointOffset,

@@ -223,7 +223,9 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		Moves: moves(j.report),
 	}
 	for _, set := range j.report.Recompile {
-		req.Packages = append(req.Packages, j.packageOf(set))
+		if pkg := j.packageOf(set); len(pkg.Keep)+len(pkg.Wrappers) > 0 {
+			req.Packages = append(req.Packages, pkg)
+		}
 		for _, f := range set.Funcs {
 			stale[f.Decl] = true
 			req.Pairs = append(req.Pairs, j.pairs(set, f)...)
@@ -252,7 +254,7 @@ func (j *job) packageOf(set analysis.PackageSet) reload.Package {
 		Src: func(name string) []byte { return content[name] },
 	}
 	for _, f := range set.Funcs {
-		if f.Object != nil {
+		if f.Object != nil && !isInit(f.Object) {
 			pkg.Keep = append(pkg.Keep, f.Object)
 		}
 	}
@@ -263,6 +265,9 @@ func (j *job) packageOf(set analysis.PackageSet) reload.Package {
 	}
 	return pkg
 }
+
+// isInit reports whether a function runs once, before main, and has no name to call it by.
+func isInit(fn *types.Func) bool { return fn.Name() == "init" && fn.Signature().Recv() == nil }
 
 // wrapper finds the type and the method of a compiler-made method. Bound methods ("T.M-fm") are made by
 // the functions that bind them.

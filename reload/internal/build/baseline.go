@@ -56,7 +56,7 @@ type Package struct {
 	Local    bool   `json:",omitempty"` // its source may change: neither toolchain nor module cache nor agent
 	Covered  bool   `json:",omitempty"` // the program counts what it runs of it (-cover); Compile does without
 
-	Archive   string            // hash of the archive that was linked
+	Archive   string            // hash of the archive that was linked; see Extend for packages without
 	Imports   []string          `json:",omitempty"` // packages of its import configuration: direct imports and what the compiler adds, sorted
 	ImportMap map[string]string `json:",omitempty"` // import path in the source → package path, where they differ
 	GoVersion string            `json:",omitempty"` // language version (-lang): "go1.24"

@@ -81,14 +81,18 @@ type capture struct {
 	options Options
 	agent   agentSources
 
-	temp   string // removed at the end
-	pkgs   []*listed
-	main   *listed
-	module Module
-	joined *joined
-	cover  []string // flags
-	steps  map[string]*step
+	temp    string // removed at the end
+	listing *listing
+	pkgs    []*listed
+	main    *listed
+	module  Module
+	joined  *joined
+	cover   []string // flags
+	steps   map[string]*step
 }
+
+// setOfFiles stands for a path when packages or files came or went.
+const setOfFiles = "the set of source files"
 
 // attempt builds once. A non-empty changed names a file that was edited
 // meanwhile: then the other results say nothing.
@@ -100,24 +104,35 @@ func (c *capture) attempt(ctx context.Context) (b *Baseline, changed string, err
 	if err := c.load(ctx); err != nil {
 		return nil, "", err
 	}
+	return c.buildLoaded(ctx)
+}
+
+// buildLoaded is the attempt from where the packages are known.
+func (c *capture) buildLoaded(ctx context.Context) (b *Baseline, changed string, err error) {
 	if c.joined, err = join(ctx, c.probe, c.pkgs, c.main, c.module, c.agent, c.temp); err != nil {
 		return nil, "", err
 	}
 	if c.cover, err = c.coverFlags(ctx); err != nil {
 		return nil, "", err
 	}
-	inv := newInventory(c.probe, c.pkgs, c.main)
+	inv := newInventory(c.probe, c.pkgs, c.main.Dir)
 	before, err := inv.take()
 	if err != nil {
 		return nil, "", err
 	}
+	same := make(chan bool, 1)
+	go func() { same <- c.listing.holds(ctx) }()
 	b, err = c.build(ctx)
+	holds := <-same
 	after, terr := inv.take()
 	if terr != nil {
 		return nil, "", terr
 	}
 	if changed := before.changed(after); changed != "" {
 		return nil, changed, nil
+	}
+	if !holds && ctx.Err() == nil {
+		return nil, setOfFiles, nil
 	}
 	if err != nil {
 		return nil, "", err
@@ -131,8 +146,9 @@ func (c *capture) attempt(ctx context.Context) (b *Baseline, changed string, err
 // load lists the program and finds its main package and module.
 func (c *capture) load(ctx context.Context) error {
 	flags := append([]string{"-e", "-deps", listFields}, without(c.flags, printFlags)...)
-	pkgs, err := c.command.list(ctx, flags, append([]string{"--"}, c.options.Target...)...)
-	if err != nil {
+	var pkgs []*listed
+	var err error
+	if c.listing, pkgs, err = c.command.startListing(ctx, flags, append([]string{"--"}, c.options.Target...)...); err != nil {
 		return c.asGoBuild(ctx, err)
 	}
 	c.pkgs = pkgs
@@ -416,17 +432,7 @@ func (c *capture) recordFiles(ctx context.Context, b *Baseline, inv *inventory) 
 		if p == nil || !p.Local {
 			continue
 		}
-		in := func(names []string) []string {
-			paths := make([]string, len(names))
-			for i, name := range names {
-				paths[i] = filepath.Join(l.Dir, name)
-			}
-			return paths
-		}
-		if p.Files, err = inv.files(in(l.sources())); err != nil {
-			return err
-		}
-		if p.Other, err = inv.files(in(append(l.companions(), l.EmbedFiles...))); err != nil {
+		if err := c.recordPackage(inv, l, p); err != nil {
 			return err
 		}
 		if p == b.Main() && c.joined.file != "" {
@@ -438,6 +444,22 @@ func (c *capture) recordFiles(ctx context.Context, b *Baseline, inv *inventory) 
 		}
 	}
 	return c.recordCgo(ctx, b)
+}
+
+// recordPackage records the sources of one package.
+func (c *capture) recordPackage(inv *inventory, l *listed, p *Package) (err error) {
+	in := func(names []string) []string {
+		paths := make([]string, len(names))
+		for i, name := range names {
+			paths[i] = filepath.Join(l.Dir, name)
+		}
+		return paths
+	}
+	if p.Files, err = inv.files(in(l.sources())); err != nil {
+		return err
+	}
+	p.Other, err = inv.files(in(append(l.companions(), l.EmbedFiles...)))
+	return err
 }
 
 // finish moves the executable to its place, writes the manifest and copies the

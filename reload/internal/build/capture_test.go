@@ -247,6 +247,48 @@ one
 	})
 }
 
+// What is edited between the list of packages and the first snapshot changes
+// no snapshot, but the list.
+func TestPackageComesAfterTheList(t *testing.T) {
+	edits := map[string]func(text string) string{
+		"import": func(text string) string {
+			return strings.Replace(text, "import ", "import _ \"example.com/app/q\"\nimport ", 1)
+		},
+		"none": func(text string) string { return text },
+	}
+	for name, edit := range edits {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := testOptions(t, unpack(t, plainProgram+"-- q/q.go --\npackage q\n\nvar Q = 1\n"))
+			o.Target = []string{"."}
+			p, err := newProbe(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			agent, err := readAgent(testAgent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := &capture{probe: p, options: o, agent: agent, temp: t.TempDir()}
+			if err := c.load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(o.Dir, "p/p.go")
+			text, err := os.ReadFile(file)
+			if err == nil {
+				err = os.WriteFile(file, []byte(edit(string(text))), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, changed, err := c.buildLoaded(t.Context())
+			if err != nil || (b == nil) != (name == "import") || (changed == setOfFiles) != (name == "import") {
+				t.Errorf("build %v, changed %q, %v", b != nil, changed, err)
+			}
+		})
+	}
+}
+
 func TestOutput(t *testing.T) {
 	o := testOptions(t, unpack(t, plainProgram))
 	for _, output := range []string{filepath.Join(t.TempDir(), "program"), t.TempDir()} {
@@ -410,4 +452,21 @@ func TestManifestIsSmall(t *testing.T) {
 	if strings.Contains(string(text), os.Getenv("HOME")+"/.ssh") || strings.Contains(string(text), "LIMEADE_TEST") {
 		t.Error("the manifest holds the environment")
 	}
+}
+
+func TestToolchainIsUpgraded(t *testing.T) {
+	b := &Baseline{GoVersion: "go1.26.1", GOROOT: t.TempDir(), store: testStore(t)}
+	_, err := NewCompiler(b)
+	wantError(t, err, "compile of go1.26.1 is not there any more", "build the program again")
+	compiler := filepath.Join(b.GOROOT, "pkg/tool/linux_amd64/compile")
+	if err := os.MkdirAll(filepath.Dir(compiler), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{compiler: "", filepath.Join(b.GOROOT, "VERSION"): "go1.26.2\ntime 2026-01-01T00:00:00Z\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = NewCompiler(b)
+	wantError(t, err, "is of go1.26.2 now, but the program was built with go1.26.1")
 }

@@ -160,8 +160,11 @@ func (c *capture) ownLines(hash, path string) (string, error) {
 	}
 	const directive, start = "//line ", ":1:1\n"
 	for line := range bytes.Lines(text) {
-		other, ok := bytes.CutPrefix(line, []byte(directive))
-		if other, ok = bytes.CutSuffix(other, []byte(start)); !ok || filepath.Base(string(other)) != filepath.Base(path) {
+		if !bytes.HasPrefix(line, []byte(directive)) || !bytes.HasSuffix(line, []byte(start)) {
+			continue
+		}
+		other := line[len(directive) : len(line)-len(start)]
+		if filepath.Base(string(other)) != filepath.Base(path) {
 			continue
 		}
 		if string(other) == path {
@@ -202,7 +205,7 @@ func (c *capture) pkgConfig(ctx context.Context, p *Package, l *listed) error {
 
 // ErrC says that an edit reaches the C side of a package, which cannot change
 // in a running process.
-var ErrC = errors.New("C code cannot be changed in a running program")
+var ErrC = errors.New("the C side of a program cannot change while it runs")
 
 // Cgo runs cgo again for edited files with import "C" (name → contents) of a
 // package and returns the Go files that take the place of those in
@@ -320,11 +323,11 @@ func (b *Baseline) adoptCgo(p *Package, object string, files map[string][]byte) 
 	if err != nil {
 		return nil, fmt.Errorf("package %s: %w", p.Path, err)
 	}
-	was, err := os.ReadFile(filepath.Join(object, cgoTypes))
+	types, err := os.ReadFile(filepath.Join(object, cgoTypes))
 	if err != nil {
 		return nil, err
 	}
-	oldHash, newHash := findCgoHash(old), findCgoHash(was)
+	oldHash, newHash := findCgoHash(old), findCgoHash(types)
 	adopt := func(name string) ([]byte, error) {
 		text, err := os.ReadFile(filepath.Join(object, name))
 		if err != nil || oldHash == nil || newHash == nil {

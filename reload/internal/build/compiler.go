@@ -30,19 +30,20 @@ type Compiler struct {
 
 // NewCompiler returns a compiler for the packages of a baseline. Close it.
 func NewCompiler(b *Baseline) (*Compiler, error) {
-	c := &Compiler{baseline: b, env: toolEnv(b.Env)}
-	c.path = filepath.Join(b.GOROOT, "pkg", "tool", "linux_amd64", "compile")
-	if !isFile(c.path) {
-		return nil, fmt.Errorf("compiler of %s not found at %s; install that toolchain again, or rebuild the program with the present one", b.GoVersion, c.path)
+	path, err := b.toolchain("pkg/tool/linux_amd64/compile")
+	if err != nil {
+		return nil, err
 	}
+	c := &Compiler{baseline: b, path: path, env: toolEnv(b.Env)}
 	sweepScratch(scratchParent(), time.Now().Add(-time.Minute))
-	var err error
 	if c.scratch, err = newScratch(); err != nil {
 		return nil, err
 	}
 	var text bytes.Buffer
 	for _, path := range slices.Sorted(maps.Keys(b.Packages)) {
-		fmt.Fprintf(&text, "packagefile %s=%s\n", path, b.ArchivePath(b.Packages[path]))
+		if p := b.Packages[path]; p.Archive != "" {
+			fmt.Fprintf(&text, "packagefile %s=%s\n", path, b.ArchivePath(p))
+		}
 	}
 	c.imports, c.config = text.Bytes(), filepath.Join(c.scratch.dir, "importcfg")
 	if err := os.WriteFile(c.config, c.imports, 0o600); err != nil {

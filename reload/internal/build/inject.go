@@ -279,4 +279,3 @@ func agentFiles(dir string) ([]string, error) {
 	}
 	return names, nil
 }
-

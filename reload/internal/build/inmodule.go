@@ -162,4 +162,3 @@ func (s *Store) publish(name string, fill func(temp string) error) (string, erro
 	}
 	return dir, nil
 }
-

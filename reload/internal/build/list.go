@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -45,20 +46,44 @@ const listFields = "-json=ImportPath,Name,Dir,Standard,DepOnly,Module,GoFiles,Cg
 
 // list runs go list with the flags of a build.
 func (c *command) list(ctx context.Context, flags []string, args ...string) ([]*listed, error) {
-	out, _, err := c.run(ctx, append(append([]string{"list"}, flags...), args...)...)
-	if err != nil {
-		return nil, err
+	pkgs, _, err := c.listText(ctx, flags, args...)
+	return pkgs, err
+}
+
+// listText is list with what go list printed.
+func (c *command) listText(ctx context.Context, flags []string, args ...string) (pkgs []*listed, text []byte, err error) {
+	if text, _, err = c.run(ctx, slices.Concat([]string{"list"}, flags, args)...); err != nil {
+		return nil, nil, err
 	}
-	var pkgs []*listed
-	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+	for dec := json.NewDecoder(bytes.NewReader(text)); ; {
 		p := new(listed)
 		if err := dec.Decode(p); errors.Is(err, io.EOF) {
-			return pkgs, nil
+			return pkgs, text, nil
 		} else if err != nil {
-			return nil, fmt.Errorf("go list: %w", err)
+			return nil, nil, fmt.Errorf("go list: %w", err)
 		}
 		pkgs = append(pkgs, p)
 	}
+}
+
+// A listing is the packages of a program at one moment. Between it and the
+// snapshot that follows, a file may be edited; so it must be the same once more
+// at a later moment, between two equal snapshots.
+type listing struct {
+	command     *command
+	flags, args []string
+	text        []byte
+}
+
+func (c *command) startListing(ctx context.Context, flags []string, args ...string) (*listing, []*listed, error) {
+	pkgs, text, err := c.listText(ctx, flags, args...)
+	return &listing{command: c, flags: flags, args: args, text: text}, pkgs, err
+}
+
+// holds reports whether go list says the same again.
+func (l *listing) holds(ctx context.Context) bool {
+	_, text, err := l.command.listText(ctx, l.flags, l.args...)
+	return err == nil && bytes.Equal(text, l.text)
 }
 
 // sources are the Go files that the package was listed with, by name.

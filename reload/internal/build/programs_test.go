@@ -285,6 +285,90 @@ package dep
 
 var D = "replaced"
 `, says: "replaced\n", dir: "app"},
+		{name: "strange directories", program: `
+-- it's a café/app/go.mod --
+module example.com/app
+
+go 1.24
+
+require (
+	example.com/dep v1.0.0
+	example.com/spaced v1.0.0
+)
+
+replace (
+	example.com/dep => ../app2
+	example.com/spaced => "../app 3"
+)
+-- it's a café/app/main.go --
+package main
+
+import (
+	"example.com/dep"
+	"example.com/spaced"
+)
+
+func main() { println(dep.D + spaced.D) }
+-- it's a café/app2/go.mod --
+module example.com/dep
+
+go 1.20
+-- it's a café/app2/d.go --
+package dep
+
+var D = "dep"
+-- it's a café/app 3/go.mod --
+module example.com/spaced
+
+go 1.20
+-- it's a café/app 3/d.go --
+package spaced
+
+var D = "spaced"
+`, says: "depspaced\n", dir: "it's a café/app"},
+		{name: "prefix of another directory", program: `
+-- app/go.mod --
+module example.com/app
+
+go 1.24
+
+require example.com/dep v1.0.0
+
+replace example.com/dep => ../app2
+-- app/main.go --
+package main
+
+import "example.com/dep"
+
+func main() { println(dep.D) }
+-- app2/go.mod --
+module example.com/dep
+
+go 1.20
+-- app2/d.go --
+package dep
+
+var D = "dep"
+`, says: "dep\n", dir: "app"},
+		{name: "line directives", program: `
+-- go.mod --
+module example.com/app
+
+go 1.24
+-- main.go --
+package main
+
+//line grammar.y:100
+func main() { println(other()) }
+
+//line /elsewhere/other.y:7:3
+func other() string { return "lines" }
+-- generated.go --
+//line gen/x.tmpl:1
+package main
+
+func unused() {}
+`, says: "lines\n"},
 		{name: "workspace", program: `
 -- go.work --
 go 1.25

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -143,46 +142,33 @@ func (b *Baseline) names() map[string]bool {
 	return names
 }
 
-// sweep removes what no kept build names.
+// sweep removes what no kept build can need. Records of generations, and the
+// contents that they name, are not Prune's to read; but they came to the store
+// after their build did, and putting contents there again makes them young
+// (refresh). So what is older than every kept build belongs to none of them.
 func (s *Store) sweep(builds []*keptBuild, blobs map[string]bool, age time.Duration) error {
-	ids := map[string]bool{}
+	horizon := time.Now()
 	for _, b := range builds {
-		ids[b.id] = true
+		if b.made.Before(horizon) {
+			horizon = b.made
+		}
 	}
-	err := s.each("generations", func(path string, info fs.FileInfo) bool {
-		g, err := s.Generation(strings.TrimSuffix(info.Name(), ".json"))
-		if err != nil || !ids[g.BuildID] {
-			return true
-		}
-		for _, hash := range g.Files {
-			blobs[hash] = true
-		}
-		for _, hash := range g.Archive {
-			blobs[hash] = true
-		}
-		return false
-	})
-	if err != nil {
-		return err
-	}
+	before := time.Since(horizon) + graceAge
+	stale := func(path string, info fs.FileInfo) bool { return !blobs[info.Name()] && changedBefore(path, before) }
+	errs := []error{s.each("generations", stale)}
 	dirs, err := os.ReadDir(filepath.Join(s.dir, "blobs"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for _, d := range dirs {
-		err := s.each(filepath.Join("blobs", d.Name()), func(path string, info fs.FileInfo) bool {
-			return !blobs[info.Name()] && changedBefore(path, graceAge)
-		})
-		if err != nil {
-			return err
-		}
+		errs = append(errs, s.each(filepath.Join("blobs", d.Name()), stale))
 	}
 	old := func(path string, _ fs.FileInfo) bool { return changedBefore(path, age) }
 	named := func(path string, info fs.FileInfo) bool {
 		return changedBefore(path, graceAge) && !slices.ContainsFunc(builds, func(b *keptBuild) bool { return slices.Contains(b.dirs, path) })
 	}
-	return errors.Join(s.each("facts", old), s.each("agent", named),
-		s.each("tmp", func(path string, _ fs.FileInfo) bool { return changedBefore(path, graceAge) }))
+	return errors.Join(append(errs, s.each("facts", old), s.each("agent", named),
+		s.each("tmp", func(path string, _ fs.FileInfo) bool { return changedBefore(path, graceAge) }))...)
 }
 
 // each removes those entries of a directory for which remove says so.

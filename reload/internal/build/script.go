@@ -124,28 +124,46 @@ func parseCommand(line string) (scriptCommand, error) {
 			c.args = append(c.args, field)
 			continue
 		}
-		if name, rest, ok := strings.Cut(line, "="); ok && len(c.args) == 0 && isName(name) && rest != "" && (rest[0] == '\'' || rest[0] == '"') {
-			var value string
-			if rest[0] == '\'' {
-				if value, line, ok = strings.Cut(rest[1:], "'"); !ok {
-					return c, fmt.Errorf("no closing quote of %s", name)
-				}
-			} else {
-				quoted, err := strconv.QuotedPrefix(rest)
-				if err != nil {
-					return c, err
-				}
-				if value, err = strconv.Unquote(quoted); err != nil {
-					return c, err
-				}
-				line = rest[len(quoted):]
+		if len(c.args) == 0 {
+			variable, rest, ok, err := parseVariable(line)
+			if err != nil {
+				return c, err
 			}
-			c.env = append(c.env, name+"="+value)
-			continue
+			if ok {
+				c.env, line = append(c.env, variable), rest
+				continue
+			}
 		}
 		field, line, _ = strings.Cut(line, " ")
 		c.args = append(c.args, field)
 	}
+}
+
+// parseVariable reads a setting in front of a command: NAME='value' or, when
+// the value holds such a quote, NAME="value".
+func parseVariable(line string) (variable, rest string, ok bool, err error) {
+	name, value, ok := strings.Cut(line, "=")
+	if !ok || !isName(name) || value == "" {
+		return "", line, false, nil
+	}
+	switch value[0] {
+	case '\'':
+		if value, rest, ok = strings.Cut(value[1:], "'"); !ok {
+			return "", line, false, fmt.Errorf("no closing quote of %s", name)
+		}
+	case '"':
+		quoted, err := strconv.QuotedPrefix(value)
+		if err != nil {
+			return "", line, false, err
+		}
+		rest = value[len(quoted):]
+		if value, err = strconv.Unquote(quoted); err != nil {
+			return "", line, false, err
+		}
+	default:
+		return "", line, false, nil
+	}
+	return name + "=" + value, rest, true, nil
 }
 
 func isName(s string) bool {

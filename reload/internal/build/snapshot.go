@@ -43,7 +43,7 @@ type inventory struct {
 	hashes  map[string]string // of sources, after the last snapshot
 }
 
-func newInventory(p *probe, pkgs []*listed, main *listed) *inventory {
+func newInventory(p *probe, pkgs []*listed, mainDir string) *inventory {
 	inv := &inventory{probe: p}
 	inputs := map[string]bool{}
 	add := func(path string) {
@@ -83,7 +83,9 @@ func newInventory(p *probe, pkgs []*listed, main *listed) *inventory {
 			add(p.abs(f.value))
 		}
 	}
-	add(filepath.Join(main.Dir, "default.pgo"))
+	if mainDir != "" {
+		add(filepath.Join(mainDir, "default.pgo"))
+	}
 	inv.inputs = slices.Sorted(maps.Keys(inputs))
 	return inv
 }

@@ -76,8 +76,9 @@ func (s *script) steps() (map[string]*step, error) {
 	return steps, nil
 }
 
-// importPaths maps each work directory to the package that is built in it. The
-// linker's import configuration lists them all.
+// importPaths maps each work directory to the package that is built in it. For a
+// program, the linker's import configuration lists them all; elsewhere the
+// compiler is told.
 func (s *script) importPaths() (map[string]string, error) {
 	for name, text := range s.files {
 		if path.Base(name) != "importcfg.link" {
@@ -91,7 +92,13 @@ func (s *script) importPaths() (map[string]string, error) {
 		}
 		return paths, nil
 	}
-	return nil, fmt.Errorf("go build -n: no link command in its output")
+	paths := map[string]string{}
+	for i := range s.commands {
+		if c := &s.commands[i]; c.tool() == "compile" {
+			paths[path.Dir(flagValue(c.args, "-o"))] = flagValue(c.args, "-p")
+		}
+	}
+	return paths, nil
 }
 
 // packageFile reads a line "packagefile path=file" of an import configuration

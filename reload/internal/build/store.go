@@ -19,13 +19,13 @@ import (
 // them. Any process of the same user may open it: what a name points to never
 // changes after it has appeared.
 //
-//	blobs/ab/<sha256>           contents of sources and archives, by their hash
-//	builds/<sha256 of build ID>/ manifest.json, exe/<program>, and what other packages derive from a build
-//	generations/<digest>.json   what a process runs after a refresh
-//	facts/<key>.json            what the compiler said of a package
-//	agent/<sha256>/             copies of the limeade module with this agent in it
-//	tmp/                        unfinished work, not to be relied on
-//	lock                        held shared by writers, alone by Prune
+//	blobs/ab/<sha256>             contents of sources and archives, by their hash
+//	builds/<sha256 of build ID>/  manifest.json, exe/<program>, and what other packages derive from a build
+//	generations/                  records of what processes run after a refresh, which are not this package's
+//	facts/<key>.json              what the compiler said of a package
+//	agent/<sha256>/               copies of the limeade module with this agent in it
+//	tmp/                          unfinished work, not to be relied on
+//	lock                          held shared by writers, alone by Prune
 type Store struct {
 	dir string
 }

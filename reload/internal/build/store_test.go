@@ -46,25 +46,6 @@ func TestStore(t *testing.T) {
 	}
 }
 
-func TestGenerations(t *testing.T) {
-	s := testStore(t)
-	g := &Generation{BuildID: "id", Parent: "p", Files: map[string]string{"/a.go": "hash", "/b.go": ""}, Data: []byte(`{"x":1}`), Made: time.Now().Round(0)}
-	digest, err := s.PutGeneration(g)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if again, err := s.PutGeneration(g); err != nil || again != digest || len(digest) > 128 {
-		t.Errorf("digest %q, then %q (%v)", digest, again, err)
-	}
-	got, err := s.Generation(digest)
-	if err != nil || got.Parent != "p" || got.Files["/a.go"] != "hash" || string(got.Data) != `{"x":1}` || !got.Made.Equal(g.Made) {
-		t.Errorf("Generation: %+v, %v", got, err)
-	}
-	_, err = s.Generation("../../secret")
-	wantIs(t, err, fs.ErrNotExist)
-	wantError(t, err, "restart the program")
-}
-
 // buildLimited builds a program in a mount namespace of its own, with a store
 // that is full or cannot be written, and prints the error.
 func buildLimited(kind, store, dir string) int {
@@ -159,11 +140,11 @@ func main() {
 		o.Dir = unpack(t, "-- go.mod --\nmodule example.com/app\n-- main.go --\npackage main\n\nfunc main() { println(\""+text+"\") }\n")
 		others = append(others, mustBuild(t, o))
 	}
-	generation, err := s.PutGeneration(&Generation{BuildID: others[0].BuildID})
-	if err != nil {
+	record := filepath.Join(s.Dir(), "generations", "digest")
+	if err := s.WriteFile(record, []byte("what a process runs")); err != nil {
 		t.Fatal(err)
 	}
-	kept, err := s.PutGeneration(&Generation{BuildID: running.BuildID})
+	contents, err := s.Put([]byte("a file of a later generation"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,17 +197,16 @@ func main() {
 	if !have(running) || have(others[0]) || !have(others[1]) {
 		t.Fatalf("after %d bytes: running %v, older %v, newer %v", size, have(running), have(others[0]), have(others[1]))
 	}
-	if _, err := s.Generation(generation); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a generation outlives its build: %v", err)
-	}
 	if err := s.Prune(Limits{Age: time.Nanosecond}); err != nil {
 		t.Fatal(err)
 	}
 	if !have(running) || have(others[1]) {
 		t.Errorf("running build %v, old build %v", have(running), have(others[1]))
 	}
-	if _, err := s.Generation(kept); err != nil {
-		t.Error(err)
+	for _, path := range []string{record, s.BlobPath(contents)} {
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("it is younger than a kept build, and gone: %v", err)
+		}
 	}
 	checkExact(t, running)
 

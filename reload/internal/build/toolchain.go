@@ -127,8 +127,8 @@ func (s settings) check() error {
 // environment, can go on.
 var recordedSettings = []string{
 	"AR", "CC", "CXX", "CGO_CFLAGS", "CGO_CPPFLAGS", "CGO_CXXFLAGS", "CGO_ENABLED", "CGO_FFLAGS", "CGO_LDFLAGS", "FC",
-	"GO111MODULE", "GOAMD64", "GOARCH", "GOCACHE", "GOEXPERIMENT", "GOFIPS140", "GOFLAGS", "GOMODCACHE", "GOOS", "GOPATH", "GOPROXY",
-	"GOROOT", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOWORK", "PKG_CONFIG",
+	"GO111MODULE", "GOAMD64", "GOARCH", "GOCACHE", "GOEXPERIMENT", "GOFIPS140", "GOFLAGS", "GOMODCACHE", "GOOS", "GOPATH", "GOROOT",
+	"GOWORK", "PKG_CONFIG",
 }
 
 // Variables that steer the compiler and are no settings of the go command
@@ -160,4 +160,21 @@ func toolEnv(recorded []string) []string {
 		}
 	}
 	return env
+}
+
+// toolchain is the path of a program of the build's toolchain, by its path in
+// GOROOT. An upgrade may have put another version in its place.
+func (b *Baseline) toolchain(program string) (string, error) {
+	path := filepath.Join(b.GOROOT, program)
+	if !isFile(path) {
+		return "", fmt.Errorf("%s of %s is not there any more; build the program again, with the toolchain that is installed now", path, b.GoVersion)
+	}
+	text, err := os.ReadFile(filepath.Join(b.GOROOT, "VERSION"))
+	if err != nil {
+		return "", err
+	}
+	if is, _, _ := strings.Cut(string(text), "\n"); is != b.GoVersion {
+		return "", fmt.Errorf("%s is of %s now, but the program was built with %s; build it again", b.GOROOT, is, b.GoVersion)
+	}
+	return path, nil
 }

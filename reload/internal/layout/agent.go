@@ -3,6 +3,7 @@ package layout
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/limeade-go/limeade/reload/patch"
 )
@@ -26,6 +27,16 @@ func (l *Layout) Runtime(find Finder) (patch.Runtime, error) {
 		StartTheWorldGC: f.function("startTheWorldGC", "func(w worldStop)"),
 		ModulesInit:     f.function("modulesinit", "func()"),
 
+		ItabInit:  f.function("itabInit", "func(m *itab, firstTime bool) string"),
+		ItabTable: f.variable("itabTable"),
+
+		ItabTableSizeOffset:       f.offset("itabTableType", "size"),
+		ItabTableEntriesOffset:    f.offset("itabTableType", "entries"),
+		ItabInterOffset:           f.offset("abi.ITab", "Inter"),
+		ItabTypeOffset:            f.offset("abi.ITab", "Type"),
+		ItabFunOffset:             f.offset("abi.ITab", "Fun"),
+		InterfaceMethodsLenOffset: f.offset("abi.InterfaceType", "Methods") + 8,
+
 		FirstModuleData: f.variable("firstmoduledata"),
 		AllGLen:         f.variable("allglen"),
 		AllGPtr:         f.variable("allgptr"),
@@ -40,12 +51,9 @@ func (l *Layout) Runtime(find Finder) (patch.Runtime, error) {
 		Gscan:          f.constant("_Gscan"),
 
 		ModTextOffset:       f.offset("moduledata", "text"),
-		ModETextOffset:      f.offset("moduledata", "etext"),
 		ModMinPCOffset:      f.offset("moduledata", "minpc"),
 		ModMaxPCOffset:      f.offset("moduledata", "maxpc"),
 		ModFtabOffset:       f.offset("moduledata", "ftab"),
-		ModTypesOffset:      f.offset("moduledata", "types"),
-		ModETypesOffset:     f.offset("moduledata", "etypes"),
 		ModBadOffset:        f.offset("moduledata", "bad"),
 		ModGCDataMaskOffset: f.offset("moduledata", "gcdatamask", "bytedata"),
 		ModGCBSSMaskOffset:  f.offset("moduledata", "gcbssmask", "bytedata"),
@@ -66,8 +74,10 @@ func (l *Layout) Runtime(find Finder) (patch.Runtime, error) {
 		GGoidOffset:           f.offset("g", "goid"),
 		GAsyncSafePointOffset: f.offset("g", "asyncSafePoint"),
 	}
+	f.worldStop()
 	r.AsyncPreemptLo, r.AsyncPreemptHi = f.text("asyncPreempt", abi0)
 	r.AsyncPreempt2Lo, r.AsyncPreempt2Hi = f.text("asyncPreempt2", abiInternal)
+	r.UnreachableMethod, _ = f.text("unreachableMethod", abiInternal)
 	r.GdeadExtra = r.Gdead
 	if _, ok := l.Consts["_Gdeadextra"]; ok { // runtime2.go, since Go 1.26
 		r.GdeadExtra = f.constant("_Gdeadextra")
@@ -87,6 +97,19 @@ type filler struct {
 	layout *Layout
 	find   Finder
 	errs   []error
+}
+
+// worldStop compares runtime.worldStop with what the agent passes from one function to the other in registers.
+func (f *filler) worldStop() {
+	want := map[string]Field{
+		"reason":           {0, 1, "stwReason"},
+		"startedStopping":  {8, 8, "int64"},
+		"finishedStopping": {16, 8, "int64"},
+		"stoppingCPUTime":  {24, 8, "int64"},
+	}
+	if have := f.layout.Structs["worldStop"].Fields; !maps.Equal(have, want) {
+		f.errs = append(f.errs, fmt.Errorf("worldStop of %s: is %v, the agent knows %v", f.layout.GoVersion, have, want))
+	}
 }
 
 func (f *filler) text(name string, abi uint16) (lo, hi uint64) {

@@ -55,7 +55,7 @@ func (l *Layout) Struct(name string) (Struct, bool) {
 	return s, ok
 }
 
-// Const returns the value of the named integer or boolean (0, 1) constant.
+// Const returns the value of the named integer or boolean (0, 1) constant; one above 1<<63 − 1 as its two's complement.
 func (l *Layout) Const(name string) (int64, bool) {
 	c, ok := l.Consts[name]
 	return c, ok

@@ -88,17 +88,16 @@ func (s *source) collect(l *Layout, pkg *types.Package, prefix string) {
 	for _, name := range scope.Names() {
 		switch obj := scope.Lookup(name).(type) {
 		case *types.Const:
-			switch v := constant.ToInt(obj.Val()); v.Kind() {
-			case constant.Int:
+			if v := obj.Val(); v.Kind() == constant.Bool {
+				l.Consts[prefix+name] = 0
+				if constant.BoolVal(v) {
+					l.Consts[prefix+name] = 1
+				}
+			} else if v := constant.ToInt(v); v.Kind() == constant.Int {
 				if i, exact := constant.Int64Val(v); exact {
 					l.Consts[prefix+name] = i
 				} else if u, exact := constant.Uint64Val(v); exact {
 					l.Consts[prefix+name] = int64(u)
-				}
-			case constant.Bool:
-				l.Consts[prefix+name] = 0
-				if constant.BoolVal(v) {
-					l.Consts[prefix+name] = 1
 				}
 			}
 		case *types.Func:

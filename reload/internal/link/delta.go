@@ -12,6 +12,7 @@ type Delta struct {
 	Generation uint32
 	ArenaNext  uint64
 	Widened    bool
+	Types      bool // widened
 	Born       mapDelta[Key, Symbol]
 	Bodies     mapDelta[uint64, Body]
 	Lines      mapDelta[uint64, Lines]
@@ -75,6 +76,7 @@ func (s *State) Since(old *State) *Delta {
 		Generation: s.Generation,
 		ArenaNext:  s.ArenaNext,
 		Widened:    s.Widened,
+		Types:      s.TypesWidened,
 		Born:       diffMap(old.Born, s.Born, equal),
 		Bodies:     diffMap(old.Bodies, s.Bodies, equal),
 		Lines:      diffMap(old.Lines, s.Lines, sameLines),
@@ -100,7 +102,7 @@ func (s *State) uses() *Uses {
 func (s *State) With(d *Delta) *State {
 	u := s.uses()
 	c := *s
-	c.Generation, c.ArenaNext, c.Widened = d.Generation, d.ArenaNext, d.Widened
+	c.Generation, c.ArenaNext, c.Widened, c.TypesWidened = d.Generation, d.ArenaNext, d.Widened, d.Types
 	c.Born = d.Born.apply(s.Born)
 	c.Bodies = d.Bodies.apply(s.Bodies)
 	c.Lines = d.Lines.apply(s.Lines)

@@ -114,7 +114,6 @@ type movedLine struct {
 	fn        uint64 // address of the _func
 	pctab     uint64 // what its offsets count from
 	table     uint64 // address of the new table
-	oldOff    uint32 // what the _func's pcln field holds now
 	startLine [2]int // old, new
 	lines     Lines
 }
@@ -261,6 +260,21 @@ func (l *linker) widen() (patch.Write, error) {
 	val = binary.LittleEndian.AppendUint64(val, n)
 	l.state.Widened = true
 	return patch.Write{Addr: at, Expect: old, New: val}, nil
+}
+
+// widenTypes lets the image's types, names and type offsets reach to the end of the arena
+// (runtime/type.go, resolveTypeOff).
+func (l *linker) widenTypes() (patch.Write, error) {
+	md, ok := l.host.Layout.Struct("moduledata")
+	if !ok {
+		return patch.Write{}, refuse("moduledata", "has an unknown layout")
+	}
+	at := l.host.Image.Module.Addr + l.state.Bias + uint64(md.Fields["etypes"].Offset)
+	old, err := l.current(at, 8)
+	if err != nil {
+		return patch.Write{}, err
+	}
+	return patch.Write{Addr: at, Expect: old, New: binary.LittleEndian.AppendUint64(nil, l.state.ArenaHi)}, nil
 }
 
 // funcsIn lists the image's functions with code from a file.

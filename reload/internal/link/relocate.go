@@ -95,14 +95,21 @@ func (l *linker) apply(n *node, sec *section, r object.Reloc) error {
 
 	case object.PCRel, object.Call, object.GOTPCRel:
 		if r.Type == object.GOTPCRel || t.itab != nil {
-			// A load of an address from a table becomes the address itself; the address of an itab
-			// becomes a load of its slot.
-			from, to := byte(opLea), byte(opMov)
-			if r.Type == object.GOTPCRel {
-				from, to = opMov, opLea
+			// The address of an itab becomes a load of its slot. A load of an address from a table, or
+			// from inside of an itab, becomes the address itself.
+			from, to := byte(opMov), byte(opLea)
+			if t.itab != nil && r.Add == 0 {
+				from, to = opLea, opMov
 			}
-			if r.Off < 2 || sec.buf[at-2-sec.base] != from || r.Add != 0 {
+			if r.Off < 2 || sec.buf[at-2-sec.base] != from || r.Type == object.GOTPCRel && r.Add != 0 {
 				return fmt.Errorf("instruction of unknown form refers to %s", r.Sym.Name())
+			}
+			if t.itab != nil && r.Add != 0 {
+				var err error
+				if t, err = l.itabWord(r); err != nil {
+					return err
+				}
+				r.Add = 0
 			}
 			sec.buf[at-2-sec.base] = to
 		}

@@ -435,6 +435,9 @@ func (l *linker) visit(n *node) error {
 			return refuse(s.Name(), "has a relocation of a kind that is not known here (%v, %d bytes)", r.Type, r.Size)
 		}
 		t, err := l.target(r.Sym)
+		if err == nil && t.itab != nil && r.Add != 0 {
+			_, err = l.itabWord(r)
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.Name(), err)
 		}
@@ -526,6 +529,18 @@ func (l *linker) newItab(s object.Sym, add bool) (target, error) {
 	}
 	l.itabs = append(l.itabs, it)
 	return target{itab: it}, nil
+}
+
+// itabWord resolves what a word inside of an itab points to that the process lacks: the compiler loads
+// methods straight from itabs that it knows.
+func (l *linker) itabWord(r object.Reloc) (target, error) {
+	def := l.definition(r.Sym)
+	for w := range def.Relocs() {
+		if int64(w.Off) == r.Add && w.Type == object.Addr {
+			return l.target(w.Sym)
+		}
+	}
+	return target{}, refuse(r.Sym.Name(), "is read at offset %d, where it has no address", r.Add)
 }
 
 // outlinedInit arranges for the initialiser of a map variable to run that the build's linker pruned

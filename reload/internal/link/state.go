@@ -21,15 +21,16 @@ type State struct {
 	ArenaNext  uint64 // where the next patch goes, page aligned
 	ArenaHi    uint64 // end of the room for patches
 
-	Born    map[Key]Symbol    // symbols that patches brought, or that they moved away from the image's
-	Bodies  map[uint64]Body   // by first address: functions whose live body is not the image's
-	Lines   map[uint64]Lines  // by address of a runtime._func: line tables that differ from the image's
-	Dicts   map[string]string // by name: fingerprints of the dictionaries that patches brought
-	Uses    *Uses             // what patches use beyond the build's own uses; nil at generation 0
-	Memory  map[uint64][]byte // bytes that patches wrote over older ones, by address
-	Slots   map[uint64][]byte // the part of Memory that a rollback leaves: revived method slots
-	Chunks  []Chunk           // bytes that patches brought, by ascending address
-	Widened bool              // the image's tables reach into the arena
+	Born         map[Key]Symbol    // symbols that patches brought, or that they moved away from the image's
+	Bodies       map[uint64]Body   // by first address: functions whose live body is not the image's
+	Lines        map[uint64]Lines  // by address of a runtime._func: line tables that differ from the image's
+	Dicts        map[string]string // by name: fingerprints of the dictionaries that patches brought
+	Uses         *Uses             // what patches use beyond the build's own uses; nil at generation 0
+	Memory       map[uint64][]byte // bytes that patches wrote over older ones, by address
+	Slots        map[uint64][]byte // the part of Memory that a rollback leaves: revived method slots
+	Chunks       []Chunk           // bytes that patches brought, by ascending address
+	Widened      bool              // the image's line tables reach into the arena
+	TypesWidened bool              // and so do its types
 }
 
 // A Symbol is one that a patch brought.
@@ -105,6 +106,7 @@ func (s *State) Undone(after *State) *State {
 	u := s.clone()
 	u.Generation = after.Generation + 1
 	u.ArenaNext, u.Chunks, u.Uses = after.ArenaNext, after.Chunks, after.Uses
+	u.TypesWidened = after.TypesWidened
 	for key, sym := range after.Born {
 		if _, ok := s.Born[key]; !ok && sym.Stable {
 			u.Born[key] = sym

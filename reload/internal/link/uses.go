@@ -212,6 +212,7 @@ type useSet struct {
 	reflect bool                // newly used
 	filled  map[uint64]bool     // slots that this patch fills
 	early   []slotFill
+	revived map[uint64]bool // types of the process whose tables are filled
 }
 
 // A slotFill is a pruned slot of the process, and what goes there.
@@ -223,7 +224,7 @@ type slotFill struct {
 }
 
 func newUseSet(l *linker) *useSet {
-	u := &useSet{l: l, own: newUses(), inIface: map[object.Sym]bool{}, filled: map[uint64]bool{}}
+	u := &useSet{l: l, own: newUses(), inIface: map[object.Sym]bool{}, filled: map[uint64]bool{}, revived: map[uint64]bool{}}
 	p := l.req.State.uses()
 	u.own.Reflect = p.Reflect
 	maps.Copy(u.own.Methods, p.Methods)
@@ -447,6 +448,7 @@ func (u *useSet) fill(t object.Sym, m method) error {
 		u.filled[slot] = true
 		u.early = append(u.early, slotFill{addr: slot, size: 4, base: base, target: tgt})
 	}
+	u.revived[addr] = true
 	return u.fillItabs(t, m, addr)
 }
 
@@ -488,10 +490,21 @@ func (u *useSet) fillItabs(t object.Sym, m method, addr uint64) error {
 	return nil
 }
 
-// writes returns the fills as writes, once everything has its address.
+// writes returns the fills as writes, once everything has its address. Where one lets a type of the
+// image refer to a type of a patch, the image's range of types is widened to take in the arena.
 func (u *useSet) writes() ([]patch.Write, error) {
 	var ws []patch.Write
+	types, _ := u.l.bases()
+	etypes := u.l.host.Image.Module.ETypes + u.l.state.Bias
 	for _, f := range u.early {
+		if f.base == types && f.target.address() > etypes && !u.l.state.TypesWidened {
+			w, err := u.l.widenTypes()
+			if err != nil {
+				return nil, err
+			}
+			ws = append(ws, w)
+			u.l.state.TypesWidened = true
+		}
 		old, err := u.l.current(f.addr, f.size)
 		if err != nil {
 			return nil, err

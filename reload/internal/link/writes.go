@@ -2,6 +2,7 @@ package link
 
 import (
 	"encoding/binary"
+	"maps"
 	"slices"
 
 	"golang.org/x/arch/x86/x86asm"
@@ -141,6 +142,9 @@ func (l *linker) result() *Result {
 	}
 	if l.nTypelinks > 0 {
 		p.Typelinks, p.TypelinkCount = l.typelinks, uint32(l.nTypelinks)
+	}
+	if l.tab.nfunc > 0 {
+		p.Revived = slices.Sorted(maps.Keys(l.uses.revived))
 	}
 	for _, it := range l.itabs {
 		p.Itabs = append(p.Itabs, patch.Itab{Inter: it.inter.address(), Type: it.typ.address(), Slot: it.slot})

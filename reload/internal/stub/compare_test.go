@@ -183,12 +183,10 @@ func (c *comparer) tables(full, stub object.Sym) string {
 	return ""
 }
 
-// sameFunc compares references to functions. One of another package has a name only if a relocation refers to it, too.
+// sameFunc compares references to functions. One of another package has a name only if a relocation refers to
+// it, too, and its number depends on that package's object.
 func sameFunc(x, y object.Sym) bool {
-	if x.Name() == "" || y.Name() == "" {
-		return x.Index == y.Index
-	}
-	return x.Name() == y.Name()
+	return x.Name() == "" || y.Name() == "" || x.Name() == y.Name()
 }
 
 // pcfile decodes a function's file table: differences of file numbers and of pcs, as varints, the former zigzag

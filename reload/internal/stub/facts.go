@@ -7,12 +7,14 @@ import (
 	"go/token"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 )
 
-// FactFlags make the compiler say what [ParseFacts] reads. Without the second, -m keeps silent about
-// writes, and the compiler lets a []byte(string) share the string's memory with a callee that does not write.
-var FactFlags = []string{"-m=1", "-d=escapemutationscalls=1"}
+// FactFlags make the compiler say what [ParseFacts] reads. With -m=1 it would not say how deep inside a
+// parameter a leak begins, and without the second flag it keeps silent about writes, although a
+// []byte(string) shares the string's memory with a callee that does not write.
+var FactFlags = []string{"-m=2", "-d=escapemutationscalls=1"}
 
 // A Fact is what the compiler found out about a function in a build of the whole package, and what the
 // code of its callers depends on.
@@ -27,6 +29,20 @@ type Flow struct {
 	To     Destination
 	Result int // if To is ToResult, counts from 0
 	Derefs int // 0: the parameter itself
+}
+
+// Covers reports whether a caller compiled with f in mind may call a function of which g is true:
+// g lets nothing out of its parameters that f did not.
+func (f Fact) Covers(g Fact) bool {
+	for _, new := range g.Flows {
+		if !slices.ContainsFunc(f.Flows, func(old Flow) bool {
+			same := old.To == new.To && old.Result == new.Result || old.To == ToHeap // which may do anything
+			return old.Param == new.Param && same && old.Derefs <= new.Derefs
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 // A Destination is where escape analysis tracks pointers to
@@ -45,6 +61,7 @@ var (
 	canInline  = regexp.MustCompile(`^can inline (\S+)`)
 	leakHeap   = regexp.MustCompile(`^(?:leaking param|moved to heap): (\S+)$`)
 	leakInside = regexp.MustCompile(`^leaking param content: (\S+)$`)
+	leakDepth  = regexp.MustCompile(`^parameter \S+ leaks to \{heap\} for .* with derefs=(\d+):$`)
 	leakResult = regexp.MustCompile(`^leaking param: (\S+) to result (\S+) level=(\d+)$`)
 	mutates    = regexp.MustCompile(`^mutates param: (\S+) derefs=(\d+)$`)
 	calls      = regexp.MustCompile(`^calls param: (\S+) derefs=(\d+)$`)
@@ -162,8 +179,16 @@ func paramFields(fn *ast.FuncDecl) []*ast.Field {
 func flowsOf(param int, said []string, results map[string]int) []Flow {
 	var list []Flow
 	known := false
+	number := func(s string) int { n, _ := strconv.Atoi(s); return n }
+	depth := 0 // of the shallowest leak inside
 	for _, s := range said {
-		number := func(s string) int { n, _ := strconv.Atoi(s); return n }
+		if m := leakDepth.FindStringSubmatch(s); m != nil {
+			if n := number(m[1]); n > 0 && (depth == 0 || n < depth) {
+				depth = n
+			}
+		}
+	}
+	for _, s := range said {
 		flow := Flow{Param: param}
 		if noEscape.MatchString(s) {
 			known = true
@@ -171,7 +196,7 @@ func flowsOf(param int, said []string, results map[string]int) []Flow {
 		} else if leakHeap.MatchString(s) {
 			flow.To = ToHeap
 		} else if leakInside.MatchString(s) {
-			flow.To, flow.Derefs = ToHeap, 1
+			flow.To, flow.Derefs = ToHeap, max(1, depth)
 		} else if m := mutates.FindStringSubmatch(s); m != nil {
 			flow.To, flow.Derefs = ToMutator, number(m[2])
 		} else if m := calls.FindStringSubmatch(s); m != nil {

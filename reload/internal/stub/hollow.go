@@ -1,7 +1,6 @@
 package stub
 
 import (
-	"bytes"
 	"fmt"
 	"go/ast"
 	"go/types"
@@ -30,62 +29,64 @@ func canBeHollow(pragmas []string) bool {
 	return true
 }
 
-// emitHollow writes a function that does with its parameters what the fact says.
-func (b *builder) emitHollow(out *bytes.Buffer, d *decl, fn *ast.FuncDecl, fact Fact) {
+// hollowText writes a function that does with its parameters what the fact says.
+func (b *builder) hollowText(d *decl, fn *ast.FuncDecl, fact Fact) string {
 	f := d.file
-	out.WriteString("//go:noinline\n")
-	b.emitLine(out, f, fn.Pos())
+	var out strings.Builder
 	out.WriteString("func ")
-	n := 0
-	names := func(fields []*ast.Field, name string, from int) string {
-		var list []string
-		for _, field := range fields {
-			for range max(1, len(field.Names)) {
-				list = append(list, fmt.Sprintf("%s%d %s", name, from+len(list), f.text(field.Type.Pos(), field.Type.End())))
-			}
-		}
-		n = len(list)
-		return strings.Join(list, ", ")
-	}
+	params := 0
 	if fn.Recv != nil {
-		fmt.Fprintf(out, "(%s) ", names(fn.Recv.List, hollowParam, 0))
+		list, _ := hollowFields(f, fn.Recv, hollowParam, 0)
+		fmt.Fprintf(&out, "(%s) ", list)
+		params = 1
 	}
-	fmt.Fprintf(out, "%s(%s)", fn.Name.Name, names(fn.Type.Params.List, hollowParam, n))
-	var results []string // types
+	list, _ := hollowFields(f, fn.Type.Params, hollowParam, params)
+	fmt.Fprintf(&out, "%s(%s)", fn.Name.Name, list)
+	var results []string
 	if fn.Type.Results != nil {
-		fmt.Fprintf(out, " (%s)", names(fn.Type.Results.List, hollowResult, 0))
-		for _, field := range fn.Type.Results.List {
-			for range max(1, len(field.Names)) {
-				results = append(results, f.text(field.Type.Pos(), field.Type.End()))
-			}
-		}
+		list, results = hollowFields(f, fn.Type.Results, hollowResult, 0)
+		fmt.Fprintf(&out, " (%s)", list)
 	}
 	out.WriteString(" { ")
-	params := paramTypes(d.obj.(*types.Func))
+	types := paramTypes(d.obj.(*types.Func))
 	for _, flow := range fact.Flows {
-		if flow.Param < len(params) && hasPointers(params[flow.Param]) {
+		if flow.Param < len(types) && hasPointers(types[flow.Param]) {
 			f.hollow = true
-			emitFlow(out, flow, results)
+			out.WriteString(flowText(flow, results))
 		}
 	}
 	out.WriteString("return }")
+	return out.String()
 }
 
-// emitFlow writes the statement for one flow. It looks at the parameter's memory as a pointer, and follows it.
-func emitFlow(out *bytes.Buffer, flow Flow, results []string) {
+// hollowFields writes parameters or results with numbered names, and returns their types, too.
+func hollowFields(f *file, fields *ast.FieldList, name string, from int) (list string, typeTexts []string) {
+	var parts []string
+	for _, field := range fields.List {
+		for range max(1, len(field.Names)) {
+			typ := f.text(field.Type.Pos(), field.Type.End())
+			parts = append(parts, fmt.Sprintf("%s%d %s", name, from+len(parts), typ))
+			typeTexts = append(typeTexts, typ)
+		}
+	}
+	return strings.Join(parts, ", "), typeTexts
+}
+
+// flowText writes the statement for one flow. It looks at the parameter's memory as a pointer, and follows it.
+func flowText(flow Flow, results []string) string {
 	follow := func(typ string) string {
 		stars := strings.Repeat("*", flow.Derefs+1)
 		return fmt.Sprintf("%s(%s%s)(%s.Pointer(&%s%d))", stars, stars, typ, hollowUnsafe, hollowParam, flow.Param)
 	}
 	switch {
 	case flow.To == ToMutator:
-		fmt.Fprintf(out, "*%s = 0; ", follow("*byte"))
+		return fmt.Sprintf("*%s = 0; ", follow("*byte"))
 	case flow.To == ToCallee:
-		fmt.Fprintf(out, "%s = (%s)(); ", hollowHeap, follow("(func() "+hollowUnsafe+".Pointer)"))
+		return fmt.Sprintf("%s = (%s)(); ", hollowHeap, follow("(func() "+hollowUnsafe+".Pointer)"))
 	case flow.To == ToResult && flow.Result < len(results):
-		fmt.Fprintf(out, "%s%d = %s; ", hollowResult, flow.Result, follow("("+results[flow.Result]+")"))
+		return fmt.Sprintf("%s%d = %s; ", hollowResult, flow.Result, follow("("+results[flow.Result]+")"))
 	default:
-		fmt.Fprintf(out, "%s = %s; ", hollowHeap, follow(hollowUnsafe+".Pointer"))
+		return fmt.Sprintf("%s = %s; ", hollowHeap, follow(hollowUnsafe+".Pointer"))
 	}
 }
 

@@ -51,17 +51,19 @@ func (b *builder) countLocals() *localCounter {
 	return c
 }
 
-// fill makes up for the types that were left out between the declaration before and node, and counts
-// those that node has.
-func (c *localCounter) fill(out *bytes.Buffer, f *file, node ast.Node) {
+// fill returns a line that makes up for the types that were left out between the declaration before and
+// node, if there are any, and counts those that node has.
+func (c *localCounter) fill(f *file, node ast.Node) []string {
 	local := c.all[f]
 	from, _ := slices.BinarySearch(local.pos, node.Pos())
 	to, _ := slices.BinarySearch(local.pos, node.End())
 	if from == to {
-		return
+		return nil
 	}
-	if n := local.before + from - c.emitted; n > 0 {
-		out.WriteString("func _() { type (" + strings.Repeat("_ int; ", n) + ") }\n\n")
-	}
+	missing := local.before + from - c.emitted
 	c.emitted = local.before + to
+	if missing == 0 {
+		return nil
+	}
+	return []string{"func _() { type (" + strings.Repeat("_ int; ", missing) + ") }"}
 }

@@ -1,12 +1,12 @@
 package stub
 
 import (
-	"flag"
 	"fmt"
+	"go/ast"
 	"go/types"
 	"os"
-	"sort"
-	"strings"
+	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,19 +14,15 @@ import (
 	"github.com/limeade-go/limeade/reload/internal/object"
 )
 
-var every = flag.Bool("every", false, "prove every function, not a sample")
-
 // A proof is the outcome for one function.
 type proof struct {
 	fn     *types.Func
 	err    error
 	code   string // how the code differs
 	tables string // how the tables differ, where the code does not
+	facts  string // how what the compiler says of the function differs
 	cpu    time.Duration
 	build  time.Duration
-	bytes  int
-	worse  int
-	tags   string
 }
 
 // prove builds and compiles the stub of one function, and compares it with the full compile.
@@ -36,7 +32,6 @@ func (c *checked) prove(t testing.TB, fn *types.Func, flags ...string) proof {
 
 // proveTogether builds and compiles one stub of several functions, and compares each.
 func (c *checked) proveTogether(t testing.TB, funcs []*types.Func, flags ...string) []proof {
-	list := make([]proof, len(funcs))
 	in := c.input()
 	in.Keep = funcs
 	in.Facts = c.facts
@@ -48,6 +43,7 @@ func (c *checked) proveTogether(t testing.TB, funcs []*types.Func, flags ...stri
 	if err == nil {
 		archive, cpu, err = c.compileStub(t, s, flags...)
 	}
+	list := make([]proof, len(funcs))
 	for i, fn := range funcs {
 		list[i] = proof{fn: fn, err: err, build: build, cpu: cpu}
 	}
@@ -55,16 +51,29 @@ func (c *checked) proveTogether(t testing.TB, funcs []*types.Func, flags ...stri
 		return list
 	}
 	got := c.read(t, archive)
-	messages := c.messages(archive)
+	facts := ParseFacts(c.fset, c.files, c.messages(archive))
 	os.Remove(archive)
 	for i := range list {
-		for _, f := range s.Files {
-			list[i].bytes += len(f.Content)
+		p := &list[i]
+		c.compare(p, got)
+		if name := c.declName(p.fn); slices.Contains(flags, FactFlags[0]) && c.facts != nil {
+			if f, g := c.facts[name], facts[name]; f.Inlinable != g.Inlinable || !slices.Equal(f.Flows, g.Flows) {
+				p.facts = fmt.Sprintf("%v, not %v", g, f)
+			}
 		}
-		c.compare(&list[i], got)
-		_ = messages
 	}
 	return list
+}
+
+func (c *checked) declName(fn *types.Func) string {
+	for _, f := range c.files {
+		for _, d := range f.Decls {
+			if fd, ok := d.(*ast.FuncDecl); ok && fd.Name.Pos() == fn.Pos() {
+				return declName(fd)
+			}
+		}
+	}
+	return ""
 }
 
 // compare compares the code of a function with that of the full compile.
@@ -74,7 +83,7 @@ func (c *checked) compare(p *proof, stub *object.Package) {
 	for full, sym := range codeOf(c.full, name) {
 		s, ok := stubCode[full]
 		if !ok {
-			if !isGeneric(p.fn) {
+			if !isGeneric(p.fn) { // its instances are made for callers
 				p.code = "missing " + full
 			}
 			continue
@@ -88,28 +97,26 @@ func (c *checked) compare(p *proof, stub *object.Package) {
 	}
 }
 
-// proveAll proves functions side by side.
+// proveAll proves functions one by one, two at a time.
 func (c *checked) proveAll(t testing.TB, funcs []*types.Func, flags ...string) []proof {
 	c.prepare(t)
 	list := make([]proof, len(funcs))
 	var wg sync.WaitGroup
 	slots := make(chan bool, 2)
 	for i, fn := range funcs {
-		wg.Add(1)
 		slots <- true
-		go func() {
+		wg.Go(func() {
 			list[i] = c.prove(t, fn, flags...)
 			<-slots
-			wg.Done()
-		}()
+		})
 	}
 	wg.Wait()
 	return list
 }
 
-// sample takes n functions, evenly spread; all if n is 0.
+// sample takes n functions, evenly spread.
 func sample(funcs []*types.Func, n int) []*types.Func {
-	if n == 0 || n >= len(funcs) || *every {
+	if n >= len(funcs) {
 		return funcs
 	}
 	var list []*types.Func
@@ -119,66 +126,179 @@ func sample(funcs []*types.Func, n int) []*types.Func {
 	return list
 }
 
-func percentile(list []time.Duration, p int) time.Duration {
-	sort.Slice(list, func(i, j int) bool { return list[i] < list[j] })
-	return list[min(len(list)-1, len(list)*p/100)]
-}
+// shares counts what came out the same.
+type shares struct{ total, code, tables, facts int }
 
-type summary struct{ total, compiled, code, tables int }
-
-func (c *checked) summarize(t testing.TB, list []proof) summary {
-	var s summary
-	var cpu, build []time.Duration
-	bytes, worse := 0, 0
+func (s *shares) add(t testing.TB, list []proof) {
 	for _, p := range list {
 		s.total++
 		if p.err != nil {
 			t.Errorf("%s: %v", symbolName(p.fn), p.err)
 			continue
 		}
-		s.compiled++
-		bytes += p.bytes
-		cpu = append(cpu, p.cpu)
-		if p.cpu > 100*time.Millisecond {
-			t.Logf("SLOW %v %s %d", p.cpu, symbolName(p.fn), p.bytes)
+		if p.facts == "" {
+			s.facts++
+		} else {
+			t.Logf("facts differ: %s: %s", symbolName(p.fn), p.facts)
 		}
-		build = append(build, p.build)
-		if p.worse > 0 {
-			worse++
-			t.Logf("TAGS %s %s", symbolName(p.fn), p.tags)
+		switch {
+		case p.code != "":
+			t.Logf("code differs: %s", p.code)
+		case p.tables != "":
+			s.code++
+			t.Logf("tables differ: %s", p.tables)
+		default:
+			s.code++
+			s.tables++
 		}
-		if p.code != "" {
-			t.Logf("%s", p.code)
-			continue
-		}
-		s.code++
-		if p.tables != "" {
-			t.Logf("%s", p.tables)
-			continue
-		}
-		s.tables++
 	}
-	t.Logf("%s: %d functions, %d compiled, %d same code (%.1f%%), %d with tables; full %v; stub cpu median %v p90 %v max %v; build median %v max %v; %d bytes; worse tags %d",
-		c.ImportPath, s.total, s.compiled, s.code, 100*float64(s.code)/float64(s.total), s.tables, c.fullTime,
-		percentile(cpu, 50), percentile(cpu, 90), percentile(cpu, 100), percentile(build, 50), percentile(build, 100), bytes/max(1, s.compiled), worse)
-	return s
 }
 
+func (s shares) String() string {
+	share := func(n int) float64 { return 100 * float64(n) / float64(s.total) }
+	return fmt.Sprintf("%d functions: same code %.1f%%, and tables %.1f%%, same facts %.1f%%",
+		s.total, share(s.code), share(s.tables), share(s.facts))
+}
+
+// proven are packages of the standard library, and of a module, with much in them.
+var proven = []string{"strings", "strconv", "net/url", "text/template", "encoding/json", "net/http", "go/types", "sort",
+	"bufio", "regexp", "fmt", "reflect", "math/big", "os/user", "database/sql", "golang.org/x/tools/go/gcexportdata",
+	"golang.org/x/tools/go/ast/astutil"}
+
+// TestProof compiles stubs of single functions of real packages. Every one must compile; nearly all must come
+// out as in a build of the whole, to the byte. What differs today comes from recursion: the inliner takes
+// functions that call each other in an order that depends on all of them.
 func TestProof(t *testing.T) {
 	tc := newToolchain(t, "")
-	paths := strings.Fields(os.Getenv("PKGS"))
-	tc.list(t, os.Getenv("PKGDIR"), paths...)
-	var all summary
-	n := 12
-	fmt.Sscan(os.Getenv("N"), &n)
-	for _, path := range paths {
+	tc.list(t, "", proven...)
+	var packages []*checked
+	for _, path := range proven {
 		c := tc.check(t, path)
 		c.compileFull(t, FactFlags...)
-		s := c.summarize(t, c.proveAll(t, sample(c.funcs(), n), FactFlags...))
-		all.total += s.total
-		all.compiled += s.compiled
-		all.code += s.code
-		all.tables += s.tables
+		packages = append(packages, c)
 	}
-	t.Logf("all: %+v", all)
+	for _, tt := range []struct {
+		name   string
+		facts  bool
+		sample int
+		want   float64 // share of identical code
+	}{
+		{"facts", true, 14, 0.98},
+		{"no facts", false, 5, 0.85},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var all shares
+			for _, c := range packages {
+				facts := c.facts
+				if !tt.facts {
+					c.facts = nil
+				}
+				defer func() { c.facts = facts }()
+				all.add(t, c.proveAll(t, sample(c.funcs(), tt.sample), FactFlags...))
+			}
+			t.Log(all)
+			if float64(all.code) < tt.want*float64(all.total) {
+				t.Errorf("%v", all)
+			}
+		})
+	}
+}
+
+// TestVersions compiles stubs with the compilers of other releases.
+func TestVersions(t *testing.T) {
+	for _, version := range []string{"go1.25.14", "go1.27.3"} {
+		t.Run(version, func(t *testing.T) {
+			tc := newToolchain(t, version)
+			tc.list(t, t.TempDir(), "net/url", "text/template/parse", "bufio")
+			var all shares
+			for _, path := range []string{"net/url", "text/template/parse", "bufio"} {
+				c := tc.check(t, path)
+				c.compileFull(t, FactFlags...)
+				all.add(t, c.proveAll(t, sample(c.funcs(), 20), FactFlags...))
+			}
+			t.Log(all)
+			if all.code < all.total*98/100 {
+				t.Errorf("%v", all)
+			}
+			testTraps(t, tc)
+		})
+	}
+}
+
+// TestFlags compiles stubs with the flags of unusual builds.
+func TestFlags(t *testing.T) {
+	tc := newToolchain(t, "")
+	names, archives, dir := loadTraps(t, tc)
+	for _, flags := range [][]string{{"-N", "-l"}, {"-race"}, {"-shared"}, {"-d=checkptr"}, {"-trimpath"}} {
+		t.Run(flags[0], func(t *testing.T) {
+			for _, name := range names {
+				c := trap(t, tc, dir, name, archives[name])
+				flags := flags
+				if flags[0] == "-trimpath" {
+					flags = nil
+					c.trim = filepath.Dir(c.Dir) + "=>" + trapModule
+				}
+				c.compileFull(t, slices.Concat(embedFlags(t, c), FactFlags, flags)...)
+				for _, p := range c.proveTogether(t, c.funcs(), flags...) {
+					p.want(t)
+				}
+			}
+		})
+	}
+}
+
+// TestDeterministic builds a stub from two loads of a package.
+func TestDeterministic(t *testing.T) {
+	tc := newToolchain(t, "")
+	tc.list(t, "", "text/template")
+	var first *Stub
+	for range 3 {
+		c := tc.check(t, "text/template")
+		in := c.input()
+		in.Keep = c.funcs()[10:60]
+		in.ImportFirst = []string{"text/template/parse", "fmt"}
+		s, err := Build(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = s
+			continue
+		}
+		if fmt.Sprint(s.Imports, s.Shaped, s.Needs) != fmt.Sprint(first.Imports, first.Shaped, first.Needs) {
+			t.Error("the second stub has other imports, shapes or needs")
+		}
+		for i, f := range s.Files {
+			if f.Name != first.Files[i].Name || string(f.Content) != string(first.Files[i].Content) {
+				t.Errorf("%s differs", f.Name)
+			}
+		}
+	}
+}
+
+// BenchmarkStub compiles stubs of single functions of a package of 30,000 lines, and compares with the
+// compiler's time for the whole.
+func BenchmarkStub(b *testing.B) {
+	tc := newToolchain(b, "")
+	tc.list(b, "", "net/http")
+	c := tc.check(b, "net/http")
+	c.compileFull(b, FactFlags...)
+	funcs := c.funcs()
+	var cpu, build []time.Duration
+	for i := 0; b.Loop(); i++ {
+		p := c.prove(b, funcs[i*31%len(funcs)])
+		if p.err != nil {
+			b.Fatal(p.err)
+		}
+		cpu = append(cpu, p.cpu)
+		build = append(build, p.build)
+	}
+	at := func(list []time.Duration, percent int) time.Duration {
+		slices.Sort(list)
+		return list[(len(list)-1)*percent/100]
+	}
+	b.ReportMetric(float64(c.fullTime)/float64(at(cpu, 50)), "full/median")
+	b.ReportMetric(float64(c.fullTime)/float64(at(cpu, 90)), "full/p90")
+	b.ReportMetric(float64(at(cpu, 50).Microseconds())/1e3, "compile-ms")
+	b.ReportMetric(float64(at(build, 50).Microseconds())/1e3, "build-ms")
 }

@@ -8,18 +8,18 @@ import (
 
 // A builder finds what the wanted declarations reach. Everything in it only grows.
 type builder struct {
-	in         Input
-	files      []*file
-	decls      map[types.Object]*decl
-	methods    map[*types.TypeName][]*decl
-	linknames  map[string][]string // local name → directives
-	imports    map[*types.PkgName]bool // used
-	hidden     map[string]bool         // predeclared types whose names mean something else here, at least in a file
+	in        Input
+	files     []*file
+	decls     map[types.Object]*decl
+	methods   map[*types.TypeName][]*decl
+	linknames map[string][]string     // local name → directives
+	imports   map[*types.PkgName]bool // used
+	hidden    map[string]bool         // predeclared types whose names mean something else here, at least in a file
 
 	queue     []job // bodies to walk, in the order of their distance from Keep
 	types     map[*types.TypeName]*typeState
 	typeList  []*typeState // types, in the order of discovery
-	shaping   bool        // structs may be shaped
+	shaping   bool         // structs may be shaped
 	touched   map[*types.Var]bool
 	fieldOf   map[*types.Var]field
 	described map[*types.Named]bool
@@ -50,23 +50,23 @@ type job struct {
 
 func newBuilder(in Input) *builder {
 	b := &builder{
-		in:         in,
-		hidden:     make(map[string]bool),
-		methods:    make(map[*types.TypeName][]*decl),
-		linknames:  make(map[string][]string),
-		imports:    make(map[*types.PkgName]bool),
-		types:      make(map[*types.TypeName]*typeState),
-		touched:    make(map[*types.Var]bool),
-		fieldOf:    make(map[*types.Var]field),
-		described:  make(map[*types.Named]bool),
-		nih:        make(map[types.Type]bool),
-		seen:       make(map[types.Type]bool),
-		equal:      make(map[types.Type]bool),
-		hasIface:   make(map[*types.Interface]bool),
-		hasValue:   make(map[types.Type]bool),
-		names:      make(map[types.Type]map[string]bool),
-		foreign:    make(map[*types.Package]bool),
-		needs:      make(map[string]map[string]bool),
+		in:        in,
+		hidden:    make(map[string]bool),
+		methods:   make(map[*types.TypeName][]*decl),
+		linknames: make(map[string][]string),
+		imports:   make(map[*types.PkgName]bool),
+		types:     make(map[*types.TypeName]*typeState),
+		touched:   make(map[*types.Var]bool),
+		fieldOf:   make(map[*types.Var]field),
+		described: make(map[*types.Named]bool),
+		nih:       make(map[types.Type]bool),
+		seen:      make(map[types.Type]bool),
+		equal:     make(map[types.Type]bool),
+		hasIface:  make(map[*types.Interface]bool),
+		hasValue:  make(map[types.Type]bool),
+		names:     make(map[types.Type]map[string]bool),
+		foreign:   make(map[*types.Package]bool),
+		needs:     make(map[string]map[string]bool),
 	}
 	for _, path := range in.ImportFirst {
 		b.needs[path] = make(map[string]bool)

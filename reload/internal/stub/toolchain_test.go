@@ -9,9 +9,11 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	"go/version"
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -64,10 +66,10 @@ func output(t testing.TB, cmd *exec.Cmd) []byte {
 }
 
 // newToolchain returns a toolchain, by default the one that runs the test.
-func newToolchain(t testing.TB, version string) *toolchain {
+func newToolchain(t testing.TB, name string) *toolchain {
 	t.Helper()
-	tc := &toolchain{version: version, packages: make(map[string]*listed)}
-	if version == "" {
+	tc := &toolchain{version: name, packages: make(map[string]*listed)}
+	if name == "" {
 		tc.version = runtime.Version()
 	}
 	tc.goroot = strings.TrimSpace(string(output(t, tc.goCommand("", "env", "GOROOT"))))
@@ -110,12 +112,13 @@ type checked struct {
 	pkg   *types.Package
 	info  *types.Info
 
+	trim               string // for -trimpath
 	importcfg, symabis string
 	overrides          map[string]string // import path → archive
 	full               *object.Package
 	fullTime           time.Duration
 	compiles           int
-	diags              map[string][]byte
+	said               map[string][]byte // messages of the compiler, by archive
 	facts              map[string]Fact
 }
 
@@ -132,7 +135,7 @@ func (tc *toolchain) check(t testing.TB, path string) *checked {
 // checkFiles parses and type-checks a package that need not be listed.
 func (tc *toolchain) checkFiles(t testing.TB, p *listed) *checked {
 	t.Helper()
-	c := &checked{listed: p, tc: tc, dir: t.TempDir(), fset: token.NewFileSet(), src: make(map[string][]byte)}
+	c := &checked{listed: p, tc: tc, dir: t.TempDir(), fset: token.NewFileSet(), src: make(map[string][]byte), said: make(map[string][]byte)}
 	for _, name := range c.CompiledGoFiles {
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(c.Dir, name)
@@ -159,10 +162,14 @@ func (c *checked) parse(t testing.TB, name string, data []byte) {
 
 func (c *checked) typecheck(t testing.TB) {
 	t.Helper()
+	lang := c.lang()
+	if newest := version.Lang(runtime.Version()); version.Compare(lang, newest) > 0 {
+		lang = newest // go/types knows no newer language
+	}
 	conf := types.Config{
 		Importer:  &archiveImporter{c, make(map[string]*types.Package)},
 		Sizes:     sizes,
-		GoVersion: c.lang(),
+		GoVersion: lang,
 	}
 	c.info = &types.Info{
 		Types:      make(map[ast.Expr]types.TypeAndValue),
@@ -208,11 +215,10 @@ func (im *archiveImporter) Import(path string) (*types.Package, error) {
 }
 
 func (c *checked) lang() string {
-	v := strings.TrimPrefix(c.tc.version, "go")
 	if c.Module != nil && c.Module.GoVersion != "" {
-		v = c.Module.GoVersion
+		return version.Lang("go" + c.Module.GoVersion)
 	}
-	return "go" + strings.Join(strings.Split(v, ".")[:2], ".")
+	return version.Lang(c.tc.version)
 }
 
 func (c *checked) archive(path string) string {
@@ -289,10 +295,7 @@ func (c *checked) compile(t testing.TB, files []string, flags ...string) (archiv
 	}
 	if len(out) > 0 {
 		c.tc.mu.Lock()
-		if c.diags == nil {
-			c.diags = make(map[string][]byte)
-		}
-		c.diags[archive] = out
+		c.said[archive] = out
 		c.tc.mu.Unlock()
 	}
 	return archive, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
@@ -305,19 +308,22 @@ func (c *checked) compileFull(t testing.TB, flags ...string) {
 	for _, f := range c.files {
 		files = append(files, c.fset.File(f.FileStart).Name())
 	}
+	if c.trim != "" {
+		flags = append(flags, "-trimpath", c.trim)
+	}
 	archive, cpu, err := c.compile(t, files, flags...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.fullTime = cpu
-	c.facts = ParseFacts(c.fset, c.files, c.diags[archive])
+	c.facts = ParseFacts(c.fset, c.files, c.said[archive])
 	c.full = c.read(t, archive)
 }
 
 func (c *checked) messages(archive string) []byte {
 	c.tc.mu.Lock()
 	defer c.tc.mu.Unlock()
-	return c.diags[archive]
+	return c.said[archive]
 }
 
 func (c *checked) read(t testing.TB, archive string) *object.Package {
@@ -352,7 +358,11 @@ func (c *checked) compileStub(t testing.TB, s *Stub, flags ...string) (archive s
 		}
 		files = append(files, name)
 	}
-	return c.compile(t, files, append([]string{"-dwarf=false"}, flags...)...)
+	trim := dir + "=>" + c.Dir
+	if c.trim != "" {
+		trim = dir + "=>" + strings.Replace(c.Dir, path.Dir(c.Dir), trapModule, 1) + ";" + c.trim
+	}
+	return c.compile(t, files, append([]string{"-dwarf=false", "-trimpath", trim}, flags...)...)
 }
 
 // funcs lists the functions and methods that have a body, in source order.

@@ -79,7 +79,10 @@ func trap(t testing.TB, tc *toolchain, dir, name string, a *txtar.Archive) *chec
 // TestTraps compiles every function of the packages of testdata alone, and all at once, and wants the code
 // and the tables of a build of the whole. Sections F.stub say what the stub of F has and lacks.
 func TestTraps(t *testing.T) {
-	tc := newToolchain(t, "")
+	testTraps(t, newToolchain(t, ""))
+}
+
+func testTraps(t *testing.T, tc *toolchain) {
 	names, archives, dir := loadTraps(t, tc)
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {

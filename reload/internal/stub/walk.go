@@ -16,6 +16,9 @@ func (b *builder) walk(f *file, root ast.Node, level int) {
 			b.see(info.Types[n].Type)
 			if sel := info.Selections[n]; sel != nil {
 				b.selection(sel, level)
+				if inst, ok := info.Instances[n.Sel]; ok {
+					b.instance(sel.Obj(), inst)
+				}
 				ast.Inspect(n.X, visit)
 				return false
 			}

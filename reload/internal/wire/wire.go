@@ -52,7 +52,7 @@ func List() ([]Process, error) {
 		for _, e := range entries {
 			name, ok := strings.CutSuffix(e.Name(), ".sock")
 			pid, err := strconv.Atoi(name)
-			if !ok || err != nil || patch.SocketName(pid) != e.Name() {
+			if !ok || err != nil || pid <= 0 || patch.SocketName(pid) != e.Name() || e.Type() != fs.ModeSocket {
 				continue
 			}
 			p := Process{PID: pid, Socket: filepath.Join(dir, e.Name())}
@@ -140,8 +140,7 @@ func Dial(ctx context.Context, pid int) (*Client, error) {
 			errs = append(errs, err)
 			continue
 		}
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, "unix", path)
+		conn, err := connect(ctx, path)
 		if err != nil {
 			errs = append(errs, explain(pid, err))
 			continue
@@ -160,6 +159,24 @@ func Dial(ctx context.Context, pid int) (*Client, error) {
 		return nil, fmt.Errorf("process %d does not exist", pid)
 	}
 	return nil, fmt.Errorf("process %d does not listen for patches: it is not yours, or it was not built with limeade-lsp", pid)
+}
+
+// retryTime is how long to wait before a listener with a full queue is tried again.
+const retryTime = 5 * time.Millisecond
+
+func connect(ctx context.Context, path string) (net.Conn, error) {
+	var d net.Dialer
+	for {
+		conn, err := d.DialContext(ctx, "unix", path)
+		if !errors.Is(err, syscall.EAGAIN) {
+			return conn, err
+		}
+		select {
+		case <-time.After(retryTime):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // checkPeer makes sure that the socket is listened at by the process, and by this user.
@@ -228,7 +245,8 @@ func ask[T any](ctx context.Context, c *Client, q patch.Request, limit time.Dura
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.DeadlineExceeded) {
 			return none, cause
 		}
-		if sendErr != nil {
+		var damaged *patch.Error
+		if sendErr != nil && !errors.As(err, &damaged) {
 			err = sendErr
 		}
 		return none, explain(c.pid, err)

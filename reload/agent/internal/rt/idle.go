@@ -114,7 +114,7 @@ func WaitReadable(fd int) error {
 	for {
 		p := &pollFD{fd: int32(fd), events: pollIn}
 		var errno syscall.Errno
-		if incidlelockedEntry != 0 {
+		if systemstackEntry != 0 {
 			errno = pollIdle(p)
 		} else {
 			_, _, errno = syscall.Syscall(syscall.SYS_POLL, uintptr(unsafe.Pointer(p)), 1, forever)

@@ -4,6 +4,7 @@ package rt
 
 import (
 	"errors"
+	"sort"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -173,6 +174,19 @@ func Equal(addr uint64, b []byte) bool {
 func Readable(ranges []Range) error {
 	_, err := regions(ranges)
 	return err
+}
+
+// readable reports whether the n bytes at addr may be read.
+func readable(maps []Mapping, addr, n uint64) bool {
+	i := sort.Search(len(maps), func(i int) bool { return maps[i].Hi > addr })
+	for ; i < len(maps) && maps[i].Lo <= addr && maps[i].Prot&Read != 0; i++ {
+		if n <= maps[i].Hi-addr {
+			return true
+		}
+		n -= maps[i].Hi - addr
+		addr = maps[i].Hi
+	}
+	return false
 }
 
 // regions returns the whole pages of the ranges with the protection that they have.

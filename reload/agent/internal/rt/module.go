@@ -29,12 +29,11 @@ func function[F any](entry uint64) F {
 	return *(*F)(unsafe.Pointer(&value))
 }
 
-// worldStop is runtime.worldStop (runtime/proc.go); the linker compares it with the toolchain's source.
+// worldStop is runtime.worldStop (runtime/proc.go), which is passed on unread; the linker compares it with the toolchain's
+// source.
 type worldStop struct {
-	reason           uint8
-	startedStopping  int64
-	finishedStopping int64
-	stoppingCPUTime  int64
+	Reason                                             uint8
+	StartedStopping, FinishedStopping, StoppingCPUTime int64
 }
 
 // maxOffset bounds what can be an offset in g or moduledata.
@@ -86,21 +85,29 @@ func Check(p *patch.Runtime, im *Image) (*Runtime, error) {
 		return nil, errors.New("runtime.worldStop is not what the agent knows")
 	}
 	for _, o := range [...]uint64{
-		p.ModTextOffset, p.ModETextOffset, p.ModMinPCOffset, p.ModMaxPCOffset, p.ModFtabOffset, p.ModTypesOffset,
-		p.ModETypesOffset, p.ModBadOffset, p.ModGCDataMaskOffset, p.ModGCBSSMaskOffset, p.ModNextOffset, p.ModPctabOffset,
+		p.ModTextOffset, p.ModMinPCOffset, p.ModMaxPCOffset, p.ModFtabOffset, p.ModPctabOffset,
+		p.ModGCDataMaskOffset, p.ModGCBSSMaskOffset, p.ModBadOffset, p.ModNextOffset,
 	} {
 		if o >= p.ModuleDataSize || p.ModuleDataSize > maxOffset {
 			return nil, errors.New("runtime.moduledata has no offset " + Hex(o))
 		}
 	}
+	extent := uint64(0) // how much of g is read
 	for _, o := range [...]uint64{
-		p.FuncPcspOffset,
 		p.GStackLoOffset, p.GStackHiOffset, p.GSchedSPOffset, p.GSchedPCOffset, p.GSchedBPOffset, p.GSyscallSPOffset,
 		p.GSyscallPCOffset, p.GSyscallBPOffset, p.GAtomicStatusOffset, p.GGoidOffset, p.GAsyncSafePointOffset,
 	} {
 		if o >= maxOffset {
 			return nil, errors.New("runtime.g has no offset " + Hex(o))
 		}
+		extent = max(extent, o+8)
+	}
+	if p.FuncPcspOffset >= maxOffset {
+		return nil, errors.New("runtime._func has no offset " + Hex(p.FuncPcspOffset))
+	}
+	maps, err := Maps()
+	if err != nil {
+		return nil, err
 	}
 	r := &Runtime{
 		Runtime:         *p,
@@ -109,11 +116,11 @@ func Check(p *patch.Runtime, im *Image) (*Runtime, error) {
 		modulesinit:     function[func()](p.ModulesInit),
 		moduleTypelinks: function[func(uintptr) []unsafe.Pointer](p.ModuleTypelinks),
 	}
-	if err := r.checkModule(); err != nil {
+	if err := r.checkModule(im, maps); err != nil {
 		return nil, err
 	}
-	if !r.findSelf() {
-		return nil, errors.New("runtime.allgs does not list the goroutine that looks for itself")
+	if err := r.findSelf(extent); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
@@ -122,7 +129,7 @@ func Check(p *patch.Runtime, im *Image) (*Runtime, error) {
 //
 //go:norace
 //go:nocheckptr
-func (r *Runtime) checkModule() error {
+func (r *Runtime) checkModule(im *Image, maps []Mapping) error {
 	first := uintptr(r.FirstModuleData)
 	if load(first+uintptr(r.ModTextOffset)) != uintptr(unsafe.Pointer(&text)) {
 		return errors.New("runtime.firstmoduledata is not at " + Hex(r.FirstModuleData))
@@ -130,8 +137,6 @@ func (r *Runtime) checkModule() error {
 	entry := uintptr(r.StopTheWorldGC)
 	if findfunc(entry).datap != first ||
 		load(first+uintptr(r.ModMinPCOffset)) > entry || load(first+uintptr(r.ModMaxPCOffset)) <= entry ||
-		load(first+uintptr(r.ModETextOffset)) <= entry ||
-		load(first+uintptr(r.ModTypesOffset)) >= load(first+uintptr(r.ModETypesOffset)) ||
 		load(first+uintptr(r.ModGCDataMaskOffset)) == 0 || load(first+uintptr(r.ModGCBSSMaskOffset)) == 0 ||
 		load8(first+uintptr(r.ModBadOffset)) != 0 {
 		return errors.New("runtime.moduledata has other offsets")
@@ -139,31 +144,59 @@ func (r *Runtime) checkModule() error {
 	const most = 1 << 20
 	for md, n := first, 0; md != lastmoduledatap; n++ {
 		md = load(md + uintptr(r.ModNextOffset))
-		if md == 0 || n == most {
+		if n == most || !readable(maps, uint64(md), r.ModuleDataSize) {
 			return errors.New("runtime.moduledata is not linked at the given offset")
 		}
 	}
-	if delta, ok := r.spDelta(entry); !ok || delta != 0 {
+	if load(lastmoduledatap+uintptr(r.ModNextOffset)) != 0 {
+		return errors.New("runtime.moduledata is not linked at the given offset")
+	}
+	pctab := first + uintptr(r.ModPctabOffset)
+	if !im.Contains(uint64(load(pctab)), uint64(load(pctab+8))) {
+		return errors.New("runtime.moduledata has other offsets")
+	}
+	// asyncPreempt begins with PUSHQ BP, one byte.
+	const push = 0x55
+	lo := uintptr(r.AsyncPreemptLo)
+	before, ok1 := r.spDelta(lo)
+	after, ok2 := r.spDelta(lo + 1)
+	if load8(lo) != push || !ok1 || !ok2 || before != 0 || after != 8 {
 		return errors.New("runtime._func has other offsets")
 	}
 	return nil
 }
 
-// findSelf looks for the calling goroutine in the list of all: the one that runs on this stack.
+// findSelf looks for the calling goroutine in the list of all: the one that runs on this stack. It trusts no pointer
+// that it finds on the way.
 //
 //go:norace
 //go:nocheckptr
-func (r *Runtime) findSelf() bool {
+func (r *Runtime) findSelf(extent uint64) error {
+	missing := errors.New("runtime.allgs does not list the goroutine that looks for itself")
 	var here byte
 	sp := uintptr(unsafe.Pointer(&here))
+	const most = 1 << 24
 	n, list := r.goroutines()
+	maps, err := Maps() // after the list: what it points to is mapped by now
+	if err != nil {
+		return err
+	}
+	if n == 0 || n > most || !readable(maps, uint64(list), 8*uint64(n)) {
+		return missing
+	}
 	for i := uintptr(0); i < n; i++ {
 		g := load(list + 8*i)
+		if !readable(maps, uint64(g), extent) {
+			return missing
+		}
 		if load(g+uintptr(r.GStackLoOffset)) <= sp && sp < load(g+uintptr(r.GStackHiOffset)) {
-			return r.status(g) == uint32(r.Grunning) && load8(g+uintptr(r.GAsyncSafePointOffset)) == 0
+			if r.status(g) != uint32(r.Grunning) || load8(g+uintptr(r.GAsyncSafePointOffset)) != 0 {
+				return errors.New("runtime.g has other offsets")
+			}
+			return nil
 		}
 	}
-	return false
+	return missing
 }
 
 // A Module is what a patch wants to be registered.
@@ -251,6 +284,48 @@ func (r *Runtime) addTypelinks(m *Module) {
 //go:nocheckptr
 func Itab(inter, typ uint64) uint64 {
 	return uint64(uintptr(getitab(pointer(uintptr(inter)), pointer(uintptr(typ)), true)))
+}
+
+// Revive makes complete the itabs that the runtime made of types whose method tables have been filled since. Those hold
+// the address of unreachableMethod for a method that the linker had pruned. itabInit stores what is there already, and
+// the method in place of that address, each in one word, so the itab may be in use meanwhile.
+//
+//go:norace
+//go:nocheckptr
+func (r *Runtime) Revive(types []uint64) {
+	if len(types) == 0 {
+		return
+	}
+	table := load(uintptr(r.ItabTable))
+	for i := range load(table + uintptr(r.ItabTableSizeOffset)) {
+		itab := load(table + uintptr(r.ItabTableEntriesOffset) + 8*i)
+		if itab != 0 && r.pruned(itab) && contains(types, uint64(load(itab+uintptr(r.ItabTypeOffset)))) {
+			function[func(uintptr, bool) string](r.ItabInit)(itab, true)
+		}
+	}
+}
+
+// pruned reports whether an itab lacks a method.
+//
+//go:norace
+//go:nocheckptr
+func (r *Runtime) pruned(itab uintptr) bool {
+	inter := load(itab + uintptr(r.ItabInterOffset))
+	for i := range load(inter + uintptr(r.InterfaceMethodsLenOffset)) {
+		if uint64(load(itab+uintptr(r.ItabFunOffset)+8*i)) == r.UnreachableMethod {
+			return true
+		}
+	}
+	return false
+}
+
+func contains(list []uint64, v uint64) bool {
+	for _, x := range list {
+		if x == v {
+			return true
+		}
+	}
+	return false
 }
 
 // StoreWord writes the word at addr.

@@ -6,9 +6,9 @@
 // What it may call by name are the few symbols of package runtime that are open to linknames (Go 1.25 to 1.27). All
 // else arrives as an address in a patch.Runtime and is checked against the program's own tables before it is used.
 //
-// The pragmas: code that runs in a stop of the world, or between entersyscallblock and exitsyscall, is go:norace, because the
-// race detector must not be entered there and the memory is not its own; what turns numbers into pointers is
-// go:nocheckptr, because checkptr knows Go's heap only. go:nosplit says why where it stands.
+// The pragmas: code that runs in a stop of the world, or between entersyscallblock and exitsyscall, is norace, because
+// the race detector must not be entered there and the memory is not its own; what turns numbers into pointers is
+// nocheckptr, because checkptr knows Go's heap only. A nosplit says why where it stands.
 package rt
 
 import (

@@ -22,25 +22,56 @@ import (
 //go:noinline
 //go:nosplit
 func answer() int {
-	if calls > 1<<40 {
-		calls = 0
+	if never != 0 {
+		return never + 1
 	}
-	calls++
 	return 1
 }
 
-var calls int
+var never int
+
+// caller calls answer all the time.
+func caller(stop *int32) {
+	n := int64(0)
+	for atomic.LoadInt32(stop) == 0 {
+		if a := answer(); a != 1 && a != 42 {
+			panic("answer is " + strconv.Itoa(a))
+		}
+		n++
+		if n%1000 == 0 {
+			garbageOf(int(n))
+		}
+	}
+	atomic.AddInt64(&called, n)
+}
+
+var called int64
+
+//go:noinline
+func garbageOf(n int) *square { return &square{n} }
 
 // spin has its loop head near its entry.
 //
 //go:noinline
-//go:nosplit
-func spin(stop *int32) {
+func spin(stop, beat *int32) {
 	for *stop == 0 {
+		*beat = 1
 	}
 }
 
 var stopSpin int32
+
+// inside starts n goroutines and waits until each has set its beat.
+func inside(n int, start func(beat *int32)) {
+	atomic.StoreInt32(&stopSpin, 0)
+	for i := 0; i < n; i++ {
+		beat := new(int32)
+		go start(beat)
+		for atomic.LoadInt32(beat) == 0 {
+			runtime.Gosched()
+		}
+	}
+}
 
 // park keeps a frame of its own while it waits.
 //
@@ -73,9 +104,10 @@ func readIn(fd int) (n int) {
 // grow is interrupted again and again in its prologue and in those of what it calls.
 //
 //go:noinline
-func grow(stop *int32) int {
+func grow(stop, beat *int32) int {
 	sum := 0
 	for atomic.LoadInt32(stop) == 0 {
+		atomic.StoreInt32(beat, 1)
 		sum += leaf(sum)
 	}
 	return sum
@@ -154,6 +186,8 @@ func main() {
 				fmt.Println(line)
 			}
 		}
+	case "exec":
+		panic(syscall.Exec(os.Args[0], []string{os.Args[0], "serve"}, os.Environ()))
 	case "child":
 		cmd := exec.Command(os.Args[0], "serve")
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -204,16 +238,22 @@ func serve() {
 			go readIn(p[0])
 			fmt.Println("ok")
 		case "spin":
+			inside(n, func(beat *int32) { spin(&stopSpin, beat) })
+			fmt.Println("ok")
+		case "call":
 			atomic.StoreInt32(&stopSpin, 0)
 			for i := 0; i < n; i++ {
-				go spin(&stopSpin)
+				go caller(&stopSpin)
+			}
+			fmt.Println("ok")
+		case "pulse":
+			atomic.StoreInt32(&stopSpin, 0)
+			for i := 0; i < n; i++ {
+				go pulse(&stopSpin)
 			}
 			fmt.Println("ok")
 		case "grow":
-			atomic.StoreInt32(&stopSpin, 0)
-			for i := 0; i < n; i++ {
-				go grow(&stopSpin)
-			}
+			inside(n, func(beat *int32) { grow(&stopSpin, beat) })
 			fmt.Println("ok")
 		case "stop":
 			atomic.StoreInt32(&stopSpin, 1)
@@ -240,7 +280,14 @@ func serve() {
 			var i shaper = &square{3}
 			fmt.Println(*(*uintptr)(at(uintptr(addr))) == *(*uintptr)(pointerTo(&i)), i.Shape())
 		case "sliceof":
-			fmt.Printf("%p\n", pointerOf(reflect.SliceOf(keep(secret{}))))
+			fmt.Printf("%#x\n", pointerOf(reflect.SliceOf(keep(secret{}))))
+		case "types": // addresses of descriptors: the interface, *square, secret, []int
+			fmt.Printf("%d %d %d %d\n", pointerOf(reflect.TypeOf((*shaper)(nil)).Elem()),
+				pointerOf(keep(&square{})), pointerOf(keep(secret{})), pointerOf(keep([]int{})))
+		case "never":
+			hook()
+			boom()
+			block()
 		case "goroutines":
 			fmt.Println(runtime.NumGoroutine())
 		case "trace":

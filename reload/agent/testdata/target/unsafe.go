@@ -10,6 +10,6 @@ func at(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(
 
 func pointerTo(i *shaper) unsafe.Pointer { return unsafe.Pointer(i) }
 
-func pointerOf(t reflect.Type) unsafe.Pointer {
-	return (*[2]unsafe.Pointer)(unsafe.Pointer(&t))[1]
+func pointerOf(t reflect.Type) uintptr {
+	return (*[2]uintptr)(unsafe.Pointer(&t))[1]
 }

@@ -80,7 +80,7 @@ func goBuild(b *testing.B, ctx context.Context, dir, exe string, env ...string) 
 func BenchmarkSmall(b *testing.B) {
 	ctx := b.Context()
 	dir := drive.CopyProgram(b, "small")
-	w := drive.NewWorkspace(b, dir)
+	w := drive.NewWorkspace(b, dir, "")
 	exe := filepath.Join(b.TempDir(), "small")
 	goBuild(b, ctx, dir, exe)
 	s := smallSites(b, ctx, dir)
@@ -178,7 +178,7 @@ func bareCompiler(b *testing.B, ctx context.Context, dir string, s site, text []
 func BenchmarkCrowd(b *testing.B) {
 	ctx := b.Context()
 	dir := drive.CopyProgram(b, "small")
-	w := drive.NewWorkspace(b, dir)
+	w := drive.NewWorkspace(b, dir, "")
 	s := smallSites(b, ctx, dir)
 	original, err := os.ReadFile(s[0].file)
 	if err != nil {
@@ -231,17 +231,29 @@ func resident(b *testing.B, ctx context.Context, p *drive.Program) int {
 	return 0
 }
 
-// BenchmarkSpeed compares functions that were swapped in with the same functions in a fresh build.
+// BenchmarkSpeed compares functions that were swapped in, where empty ones had been, with the same functions in a fresh
+// build.
 func BenchmarkSpeed(b *testing.B) {
 	ctx := b.Context()
 	dir := drive.CopyProgram(b, "speed")
-	w := drive.NewWorkspace(b, dir)
-	swapped := run(b, ctx, w)
 	file := filepath.Join(dir, "work", "work.go")
-	text, err := os.ReadFile(filepath.Join(dir, "real", "work.go"))
+	text, err := os.ReadFile(file)
 	if err != nil {
 		b.Fatal(err)
 	}
+	exp, err := drive.ListExports(ctx, dir, ".")
+	if err != nil {
+		b.Fatal(err)
+	}
+	empty, err := hollow.Empty([]hollow.Source{{Name: "work.go", Text: text}}, exp.Importer(), hollow.Plan{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := drive.Put(file, empty.Files[0].Text); err != nil {
+		b.Fatal(err)
+	}
+	w := drive.NewWorkspace(b, dir, "")
+	swapped := run(b, ctx, w)
 	refresh(b, ctx, w, file, text, 1)
 	exe := filepath.Join(b.TempDir(), "speed")
 	goBuild(b, ctx, dir, exe)
@@ -305,7 +317,7 @@ const hugo = "github.com/gohugoio/hugo@v0.165.0"
 func BenchmarkHugo(b *testing.B) {
 	ctx := b.Context()
 	dir := hugoSource(b, ctx)
-	w := drive.NewWorkspace(b, dir, "CGO_ENABLED=0")
+	w := drive.NewWorkspace(b, dir, "", "CGO_ENABLED=0")
 	exe := filepath.Join(b.TempDir(), "hugo")
 	goBuild(b, ctx, dir, exe, "CGO_ENABLED=0")
 	syms, err := symbols(exe)

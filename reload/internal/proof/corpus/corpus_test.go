@@ -146,7 +146,7 @@ func check(t *testing.T, p *program, exp drive.Exports, version string) (out str
 	if err := lay(dir, version); err != nil {
 		t.Fatal(err)
 	}
-	w := drive.NewWorkspace(t, dir)
+	w := drive.NewWorkspace(t, dir, "")
 
 	want, out := p.direct(t, ctx, w, pair.real)
 	if out != "" {
@@ -174,7 +174,7 @@ func check(t *testing.T, p *program, exp drive.Exports, version string) (out str
 		t.Fatal(err)
 	}
 	if a.Exit != drive.Live || !a.Applied || a.Generation != 1 {
-		t.Fatalf("refresh of %d functions: %v", len(pair.emptied), a)
+		t.Fatalf("refresh of %d functions: %v\n%s", len(pair.emptied), a, run.Stderr)
 	}
 	got, err := finish(ctx, run)
 	if err != nil {
@@ -235,7 +235,7 @@ func (p *program) build(t *testing.T, ctx context.Context, dir, exe string, what
 // plain runs the program without the driver in dir.
 func (p *program) plain(t *testing.T, ctx context.Context, exe, dir string) ending {
 	t.Helper()
-	d, err := drive.NewWorkspace(t, dir).Direct(exe, p.args...)
+	d, err := drive.NewWorkspace(t, dir, "").Direct(exe, p.args...)
 	if err != nil {
 		t.Fatal(err)
 	}

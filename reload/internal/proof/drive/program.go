@@ -35,7 +35,7 @@ func (w *Workspace) Start(flags []string, args ...string) (*Program, error) {
 	if len(args) > 0 {
 		line = append(append(line, "--"), args...)
 	}
-	p, err := start(exec.Command(tool.path, line...), w.Dir, w.env)
+	p, err := start(exec.Command(w.tool, line...), w.Dir, w.env)
 	if err != nil {
 		return nil, err
 	}

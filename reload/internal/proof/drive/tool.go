@@ -8,9 +8,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/version"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,47 +32,106 @@ const (
 	Usage     = 64
 )
 
-// one tool is built for all tests of a process.
-var tool struct {
+// A tool is a limeade-lsp built by one toolchain.
+type tool struct {
 	once sync.Once
-	dir  string // holds the binary and the tool's cache; removed by Main
 	path string
-	env  []string
 	err  error
+}
+
+// shared is what the tests of a process have in common.
+var shared struct {
+	once  sync.Once
+	dir   string // holds the binaries and their cache; removed by Main
+	local string // the go command's own version
+	env   []string
+	err   error
+
+	mu    sync.Mutex
+	tools map[string]*tool // by the toolchain that builds it
 }
 
 // Main runs the tests of a package and removes what the tool left behind. A package that drives the tool calls it from
 // TestMain.
 func Main(m *testing.M) int {
 	defer func() {
-		if tool.dir != "" {
-			os.RemoveAll(tool.dir)
+		if shared.dir != "" {
+			os.RemoveAll(shared.dir)
 		}
 	}()
 	return m.Run()
 }
 
-// build makes the binary and settles its environment: a cache of its own, beside the user's build cache.
-func build() {
-	tool.dir, tool.err = os.MkdirTemp("", "limeade-proof-")
-	if tool.err != nil {
-		return
+// settle makes the environment of all tools: a cache of their own, beside the user's build cache.
+func settle() error {
+	var err error
+	if shared.dir, err = os.MkdirTemp("", "limeade-proof-"); err != nil {
+		return err
 	}
-	gocache, err := Go(context.Background(), "", nil, "env", "GOCACHE")
+	out, err := Go(context.Background(), "", nil, "env", "GOVERSION", "GOCACHE")
 	if err != nil {
-		tool.err = err
-		return
+		return err
 	}
-	tool.path = filepath.Join(tool.dir, "limeade-lsp")
-	if _, err := Go(context.Background(), "", nil, "build", "-o", tool.path, command); err != nil {
-		tool.err = fmt.Errorf("%s: does not build: %w", command, err)
-		return
+	if err := consult(); err != nil {
+		return err
 	}
-	tool.env = []string{
-		"XDG_CACHE_HOME=" + filepath.Join(tool.dir, "cache"),
-		"GOCACHE=" + strings.TrimSpace(gocache),
+	var gocache string
+	shared.local, gocache, _ = strings.Cut(strings.TrimSpace(out), "\n")
+	shared.tools = map[string]*tool{}
+	shared.env = []string{
+		"XDG_CACHE_HOME=" + filepath.Join(shared.dir, "cache"),
+		"GOCACHE=" + gocache,
 		"GOWORK=off",
 	}
+	return nil
+}
+
+// consult looks at every source file of this module. The go command remembers a test's result until a file that the test
+// looked at has changed; what the tool is built of counts as well.
+func consult() error {
+	root, err := moduleRoot()
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if strings.HasSuffix(path, ".go") {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+}
+
+// build gives the limeade-lsp that is for programs of a toolchain, and that toolchain's name; no name means the local
+// one. The standard library of a newer Go than the tool's own may be more than the tool's go/types can read: for it the
+// tool is built by that Go. An older one cannot build this module.
+func build(toolchain string) (path string, _ string, _ error) {
+	shared.once.Do(func() { shared.err = settle() })
+	if shared.err != nil {
+		return "", "", shared.err
+	}
+	if toolchain == "" {
+		toolchain = shared.local
+	}
+	by := shared.local
+	if version.Compare(toolchain, by) > 0 {
+		by = toolchain
+	}
+	shared.mu.Lock()
+	t := shared.tools[by]
+	if t == nil {
+		t = &tool{path: filepath.Join(shared.dir, by, "limeade-lsp")}
+		shared.tools[by] = t
+	}
+	shared.mu.Unlock()
+	t.once.Do(func() {
+		if _, err := Go(context.Background(), "", []string{"GOTOOLCHAIN=" + by}, "build", "-o", t.path, command); err != nil {
+			t.err = fmt.Errorf("%s: does not build: %w", command, err)
+		}
+	})
+	return t.path, toolchain, t.err
 }
 
 // Go runs the go command in dir, with env added to the environment, and gives what it printed to standard output. An
@@ -111,29 +173,30 @@ func Toolchains(tb testing.TB, all bool) []string {
 // A Workspace is a folder with a program's source and the one process that runs it. Two of them see nothing of one
 // another: each has its own folder of sockets.
 type Workspace struct {
-	Dir string // where the main package is
-	tb  testing.TB
-	env []string
+	Dir  string // where the main package is
+	tb   testing.TB
+	tool string // path of limeade-lsp
+	env  []string
 
 	mu      sync.Mutex
 	program *Program
 }
 
-// NewWorkspace prepares dir, with env added to the environment of the tool and of the program. Whatever was started in
-// it is killed when the test ends.
-func NewWorkspace(tb testing.TB, dir string, env ...string) *Workspace {
+// NewWorkspace prepares dir for a toolchain, the local one when it is empty, with env added to the environment of the
+// tool and of the program. Whatever was started in it is killed when the test ends.
+func NewWorkspace(tb testing.TB, dir, toolchain string, env ...string) *Workspace {
 	tb.Helper()
-	tool.once.Do(build)
-	if tool.err != nil {
-		tb.Fatal(tool.err)
-	}
-	// A socket's path has at most 107 bytes: the folder is made in the tool's own, not in the test's.
-	sockets, err := os.MkdirTemp(tool.dir, "run")
+	path, toolchain, err := build(toolchain)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	w := &Workspace{Dir: dir, tb: tb}
-	w.env = append(append(append(os.Environ(), tool.env...), "XDG_RUNTIME_DIR="+sockets), env...)
+	// A socket's path has at most 107 bytes: the folder is made in the tools' own, not in the test's.
+	sockets, err := os.MkdirTemp(shared.dir, "run")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w := &Workspace{Dir: dir, tb: tb, tool: path}
+	w.env = slices.Concat(os.Environ(), shared.env, []string{"GOTOOLCHAIN=" + toolchain, "XDG_RUNTIME_DIR=" + sockets}, env)
 	tb.Cleanup(w.kill)
 	return w
 }
@@ -222,7 +285,7 @@ func (w *Workspace) Rollback(ctx context.Context) (Answer, error) { return w.ans
 // refusal is an answer.
 func (w *Workspace) answer(ctx context.Context, verb string) (Answer, error) {
 	start := time.Now()
-	out, msg, code, err := w.tool(ctx, verb, "-C", w.Dir, "--json")
+	out, msg, code, err := w.run(ctx, verb, "-C", w.Dir, "--json")
 	a := Answer{Exit: code, Wall: time.Since(start), Stderr: msg}
 	if err != nil {
 		return a, err
@@ -238,7 +301,7 @@ func (w *Workspace) answer(ctx context.Context, verb string) (Answer, error) {
 
 // Status lists the processes of this workspace.
 func (w *Workspace) Status(ctx context.Context) ([]Process, error) {
-	out, msg, code, err := w.tool(ctx, "status", "-C", w.Dir, "--json")
+	out, msg, code, err := w.run(ctx, "status", "-C", w.Dir, "--json")
 	if err != nil {
 		return nil, err
 	}
@@ -251,9 +314,9 @@ func (w *Workspace) Status(ctx context.Context) ([]Process, error) {
 	return s.Processes, nil
 }
 
-// tool runs one short verb to its end.
-func (w *Workspace) tool(ctx context.Context, args ...string) (stdout []byte, stderr string, code int, err error) {
-	cmd := exec.CommandContext(ctx, tool.path, args...)
+// run runs one short verb to its end.
+func (w *Workspace) run(ctx context.Context, args ...string) (stdout []byte, stderr string, code int, err error) {
+	cmd := exec.CommandContext(ctx, w.tool, args...)
 	cmd.Dir, cmd.Env = w.Dir, w.env
 	var out, msg bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &msg

@@ -59,7 +59,7 @@ func load(t *testing.T, version string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
 	dir := drive.CopyProgram(t, "server")
-	w := drive.NewWorkspace(t, dir, "GOTOOLCHAIN="+version)
+	w := drive.NewWorkspace(t, dir, version)
 	p, err := w.Start(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -82,6 +82,7 @@ func load(t *testing.T, version string) {
 	wait.Go(func() { report <- stream(ctx, "http://"+addr, &now, stop) })
 
 	var pauses, walls []float64
+	var phases []drive.Phases
 	for n := 1; n <= refreshes; n++ {
 		if err := count(dir, n); err != nil {
 			t.Fatal(err)
@@ -96,6 +97,7 @@ func load(t *testing.T, version string) {
 		}
 		now.live.Store(int64(n))
 		pauses = append(pauses, a.Phases.Pause)
+		phases = append(phases, a.Phases)
 		walls = append(walls, float64(a.Wall.Microseconds())/1000)
 		if len(report) > 0 {
 			break // a client gave up; why is said below
@@ -144,7 +146,7 @@ func load(t *testing.T, version string) {
 	t.Logf("%s: %d refreshes, %d requests and %d streamed lines without a failure, %d requests across a swap", version,
 		refreshes, all.requests, all.lines, all.across)
 	t.Logf("pause: %s", drive.Spread(pauses, "µs"))
-	t.Logf("refresh, whole process: %s", drive.Spread(walls, "ms"))
+	t.Logf("refresh, whole process: %s; p50 of its phases: %s", drive.Spread(walls, "ms"), drive.Medians(phases))
 }
 
 // count writes generation n into all files.

@@ -55,7 +55,7 @@ func stress(t *testing.T, version string, duration time.Duration) {
 		}
 		sources[name] = text
 	}
-	w := drive.NewWorkspace(t, dir, "GOTOOLCHAIN="+version, "GODEBUG=clobberfree=1,invalidptr=1")
+	w := drive.NewWorkspace(t, dir, version, "GODEBUG=clobberfree=1,invalidptr=1")
 	p, err := w.Start(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +72,7 @@ func stress(t *testing.T, version string, duration time.Duration) {
 	}
 
 	var pauses, walls []float64
+	var phases []drive.Phases
 	swaps, busy, row := 0, 0, 0
 	now, next := "old", "new"
 	start := time.Now()
@@ -89,6 +90,7 @@ func stress(t *testing.T, version string, duration time.Duration) {
 			swaps, row = swaps+1, 0
 			now, next = next, now
 			pauses = append(pauses, a.Phases.Pause)
+			phases = append(phases, a.Phases)
 			walls = append(walls, float64(time.Since(began).Microseconds())/1000)
 		case a.Exit == drive.NoProcess && !a.Applied && row < patience:
 			// A goroutine may stay in the first bytes of a function for all of the agent's tries: then nothing was
@@ -121,7 +123,7 @@ func stress(t *testing.T, version string, duration time.Duration) {
 	t.Logf("%s: %d swaps in %.1f s, %.0f a minute; %d refreshes found an entry busy", version, swaps, took.Seconds(),
 		float64(swaps)/took.Minutes(), busy)
 	t.Logf("pause: %s", drive.Spread(pauses, "µs"))
-	t.Logf("refresh, whole process: %s", drive.Spread(walls, "ms"))
+	t.Logf("refresh, whole process: %s; p50 of its phases: %s", drive.Spread(walls, "ms"), drive.Medians(phases))
 	for _, name := range slices.Sorted(maps.Keys(report)) {
 		n := report[name]
 		t.Logf("%12d old %12d new  %s", n.Old, n.New, name)

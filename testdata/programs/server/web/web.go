@@ -4,6 +4,7 @@ package web
 import (
 	"encoding/json"
 	"fmt"
+	"log"
 	"net/http"
 	"strconv"
 	"time"
@@ -60,6 +61,7 @@ func Quote(w http.ResponseWriter, r *http.Request) {
 	a.Conn, a.Request, a.Served = state.Count(r.Context())
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(a); err != nil {
+		log.Printf("request %d of connection %d: %v", a.Request, a.Conn, err)
 		panic(http.ErrAbortHandler)
 	}
 }

@@ -70,13 +70,10 @@ func Guard(depth, mode int, frames *uint64) (caught int, by mark.Version) {
 	}
 	defer func() {
 		r := recover()
-		if pad[7] != depth+7 {
-			r = nil
-		}
 		caught = mark.Caught(r)
 	}()
-	Climb(depth, mode, frames)
-	return -2, by
+	Climb(pad[0], mode, frames)
+	return -2 * len(pad), by
 }
 
 // Climb fails at its end, in the way that mode says. Every frame on the way counts itself while it is torn down.
@@ -84,8 +81,30 @@ func Guard(depth, mode int, frames *uint64) (caught int, by mark.Version) {
 //go:noinline
 func Climb(depth, mode int, frames *uint64) {
 	defer func() { *frames += mark.NewFrame }()
+	var (
+		list  []string
+		table map[string]int
+		node  *mark.Node
+		box   any = &depth
+	)
+	if depth == 0 && mode < mark.Modes {
+		switch mode {
+		case 0:
+			panic(mark.Value{Mode: mode})
+		case 1:
+			node.Mark++
+		case 2:
+			list[mode] += "x"
+		case 3:
+			table["x"] = depth
+		case 4:
+			mode %= depth
+		case 5:
+			mode += box.(interface{ Len() int }).Len()
+		}
+	}
 	if depth == 0 {
-		fail(depth, mode)
+		runtime.Goexit()
 	}
 	if depth%8 == 3 {
 		defer func() {
@@ -97,40 +116,16 @@ func Climb(depth, mode int, frames *uint64) {
 	Climb(depth-1, mode, frames)
 }
 
-// fail is born with this version.
+// Adder makes a closure that is kept and called for long.
 //
 //go:noinline
-func fail(depth, mode int) {
-	var (
-		list  []string
-		table map[string]int
-		node  *mark.Node
-		box   any = &depth
-	)
-	switch mode {
-	case 0:
-		panic(mark.Value{Mode: mode})
-	case 1:
-		node.Mark++
-	case 2:
-		list[mode] += "x"
-	case 3:
-		table["x"] = depth
-	case 4:
-		mode %= depth
-	case 5:
-		mode += box.(interface{ Len() int }).Len()
-	default:
-		runtime.Goexit()
-	}
-}
-
-// Adder makes a closure that is kept and called for long.
 func Adder(k uint64) func(x uint64) uint64 {
 	return func(x uint64) uint64 { return x*k + mark.NewFrame }
 }
 
 // Counter makes a closure with a state of its own.
+//
+//go:noinline
 func Counter() func() uint64 {
 	var n uint64
 	return func() uint64 {
@@ -237,24 +232,18 @@ func Name(i int) string {
 //
 //go:noinline
 func Defers(n int) (frames uint64, by mark.Version) {
+	by = mark.New
 	next := n - 1
 	for i := range n {
-		if i%3 != 1 {
+		if n > i {
 			defer func() {
-				if i == next {
-					frames += mark.NewFrame
-					next--
+				if next == i {
+					next, frames = next-1, frames+mark.NewFrame
 				}
 			}()
-			continue
 		}
-		defer func(v int) {
-			if v == next {
-				frames, next = frames+mark.NewFrame, next-1
-			}
-		}(i)
 	}
-	return 0, mark.New
+	return 0, by
 }
 
 // A Shape is called through an interface.

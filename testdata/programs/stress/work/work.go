@@ -107,11 +107,15 @@ func Climb(depth, mode int, frames *uint64) {
 }
 
 // Adder makes a closure that is kept and called for long.
+//
+//go:noinline
 func Adder(k uint64) func(x uint64) uint64 {
 	return func(x uint64) uint64 { return mark.OldFrame + x*k }
 }
 
 // Counter makes a closure with a state of its own.
+//
+//go:noinline
 func Counter() func() uint64 {
 	var n uint64
 	return func() uint64 {

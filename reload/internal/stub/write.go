@@ -1,0 +1,198 @@
+package stub
+
+import (
+	"cmp"
+	"fmt"
+	"go/ast"
+	"go/token"
+	"go/types"
+	"slices"
+	"strings"
+)
+
+// A page is the text of a file as it grows.
+//
+// Line directives give the positions that are recorded. Yet the compiler also compares bare line
+// numbers of the files that it reads, across files, and its choice of instructions and of their lines
+// hangs on it. So declarations also stand in the lines where they stand in the source, if there is room.
+type page struct {
+	text []byte
+	line int // of the end of text, from 1
+}
+
+func (p *page) write(format string, args ...any) {
+	n := len(p.text)
+	p.text = fmt.Appendf(p.text, format, args...)
+	for _, c := range p.text[n:] {
+		if c == '\n' {
+			p.line++
+		}
+	}
+}
+
+// place writes some lines, and a line directive for pos, such that what comes next stands where pos stands.
+func (b *builder) place(p *page, f *file, pos token.Pos, lines ...string) {
+	if n := b.in.Fset.PositionFor(pos, false).Line - 1 - len(lines) - p.line; n > 0 {
+		p.write("%s", strings.Repeat("\n", n))
+	}
+	for _, line := range lines {
+		p.write("%s\n", line)
+	}
+	if at := b.position(f, pos); at.Column > 0 {
+		p.write("//line %s:%d:%d\n", at.Filename, at.Line, at.Column)
+	} else {
+		p.write("//line %s:%d\n", at.Filename, at.Line)
+	}
+}
+
+// emitDecls writes the declarations of a file.
+func (b *builder) emitDecls(f *file, locals *localCounter) *page {
+	p := &page{line: 1 + headLines(f)}
+	var last *ast.ValueSpec // copied with all its names
+	for _, d := range f.decls {
+		if !d.used {
+			continue
+		}
+		switch node := d.node.(type) {
+		case *ast.FuncDecl:
+			b.emitFunc(p, d, node, locals)
+		case *ast.TypeSpec:
+			b.emitType(p, d, node)
+		case *ast.ValueSpec:
+			if _, ok := d.obj.(*types.Const); ok {
+				b.emitConst(p, d)
+			} else if !d.body {
+				b.emitVar(p, d, node)
+			} else if last != node {
+				last = node
+				lines := append(locals.fill(f, node), b.linknameLines(d)...)
+				b.place(p, f, node.Pos(), append(lines, "var")...)
+				p.write("%s", f.text(node.Pos(), specEnd(node)))
+			}
+		}
+		p.write("\n")
+	}
+	return p
+}
+
+// specEnd returns the end of a variable declaration without its comment.
+func specEnd(spec *ast.ValueSpec) token.Pos {
+	if n := len(spec.Values); n > 0 {
+		return spec.Values[n-1].End()
+	}
+	return spec.Type.End()
+}
+
+func (b *builder) linknameLines(d *decl) []string {
+	if d.obj.Parent() != b.in.Pkg.Scope() {
+		return nil
+	}
+	lines := b.linknames[d.obj.Name()]
+	if len(lines) > 0 {
+		d.file.unsafe = true
+	}
+	return lines
+}
+
+// bodiless has the pragmas that mean something to the callers of a function, and so stay when it loses
+// its body.
+var bodiless = map[string]bool{
+	"//go:noescape":         true,
+	"//go:uintptrescapes":   true,
+	"//go:uintptrkeepalive": true,
+	"//go:cgo_unsafe_args":  true, // it is called by ABI0
+	"//go:nosplit":          true, // uintptrkeepalive asks for it
+}
+
+func (b *builder) emitFunc(p *page, d *decl, fn *ast.FuncDecl, locals *localCounter) {
+	var lines []string
+	if d.body {
+		lines = locals.fill(d.file, fn.Body)
+	}
+	lines = append(lines, b.linknameLines(d)...)
+	pragmas := d.file.pragmas(d.after, fn.Pos())
+	d.hollow = d.hollow && !d.body && canBeHollow(pragmas)
+	if d.hollow {
+		b.place(p, d.file, fn.Pos(), append(lines, "//go:noinline")...)
+		p.write("%s", b.hollowText(d, fn, b.in.Facts[declName(fn)]))
+		return
+	}
+	for _, text := range pragmas {
+		if verb, _, _ := strings.Cut(text, " "); d.body || bodiless[verb] {
+			lines = append(lines, text)
+		}
+	}
+	b.place(p, d.file, fn.Pos(), lines...)
+	end := fn.Type.End()
+	if d.body {
+		end = fn.End()
+	}
+	p.write("%s", d.file.text(fn.Pos(), end))
+}
+
+// pragmas returns the compiler's directives between two positions that may belong to a function.
+// They need not touch it (internal/noder/noder.go, pragma, Go 1.26).
+func (f *file) pragmas(from, to token.Pos) []string {
+	var list []string
+	i, _ := slices.BinarySearchFunc(f.ast.Comments, from, func(g *ast.CommentGroup, pos token.Pos) int {
+		return cmp.Compare(g.Pos(), pos)
+	})
+	for ; i < len(f.ast.Comments) && f.ast.Comments[i].Pos() < to; i++ {
+		for _, c := range f.ast.Comments[i].List {
+			verb, _, _ := strings.Cut(c.Text, " ")
+			switch {
+			case !strings.HasPrefix(verb, "//go:"), strings.HasPrefix(verb, "//go:linkname"):
+			case strings.HasPrefix(verb, "//go:cgo_") && verb != "//go:cgo_unsafe_args":
+			case verb == "//go:generate", verb == "//go:embed", verb == "//go:build", verb == "//go:debug":
+			default:
+				list = append(list, strings.TrimRight(c.Text, "\r"))
+			}
+		}
+	}
+	return list
+}
+
+func (b *builder) emitType(p *page, d *decl, spec *ast.TypeSpec) {
+	b.place(p, d.file, spec.Pos(), "type")
+	st := b.types[d.obj.(*types.TypeName)]
+	if !slices.ContainsFunc(st.fields, func(f field) bool { return !b.touched[f.v] }) {
+		p.write("%s", d.file.text(spec.Pos(), spec.Type.End()))
+		return
+	}
+	p.write("%s struct {\n", spec.Name.Name)
+	for _, f := range st.fields {
+		switch {
+		case !b.touched[f.v]:
+			p.write("%s %s\n", f.v.Name(), b.spell(d.file, b.standIn(f.v.Type())))
+		case f.v.Embedded():
+			p.write("%s\n", d.file.text(f.typ.Pos(), f.typ.End()))
+		default:
+			p.write("%s %s\n", f.v.Name(), d.file.text(f.typ.Pos(), f.typ.End()))
+		}
+	}
+	p.write("}")
+}
+
+func (b *builder) emitVar(p *page, d *decl, spec *ast.ValueSpec) {
+	b.place(p, d.file, d.obj.Pos(), append(b.linknameLines(d), "var")...)
+	if spec.Type != nil {
+		p.write("%s %s", d.obj.Name(), d.file.text(spec.Type.Pos(), spec.Type.End()))
+	} else {
+		p.write("%s %s", d.obj.Name(), b.spell(d.file, d.obj.Type()))
+	}
+}
+
+func (b *builder) emitConst(p *page, d *decl) {
+	c := d.obj.(*types.Const)
+	if d.body {
+		iota, value := constSource(d)
+		p.write("const (%s %s = %s)", strings.Repeat("_ = 0; ", iota), c.Name(), d.file.text(value.Pos(), value.End()))
+		return
+	}
+	typ := ""
+	basic := c.Type().Underlying().(*types.Basic)
+	if basic.Info()&types.IsUntyped == 0 {
+		typ = b.spell(d.file, c.Type()) + " "
+	}
+	p.write("const %s %s= %s", c.Name(), typ, constText(c.Val(), basic))
+}
