@@ -269,6 +269,7 @@ func (p *Program) compile(ctx context.Context, host *link.Host, req *Request, wh
 		for _, w := range pkg.Wrappers {
 			c.decls = append(c.decls, wrapperNames(w)...)
 		}
+		c.decls = append(c.decls, pkg.Made...)
 		facts, err := build.ParseFacts(p.Packages[pkg.Path], files, res.Diagnostics)
 		if err != nil {
 			return nil, err

@@ -68,6 +68,7 @@ type Package struct {
 
 	Keep     []*types.Func // functions to compile
 	Wrappers []Wrapper
+	Made     []string // link names of wrappers that the compiler makes without being asked
 }
 
 // An Outcome is what a refresh did.

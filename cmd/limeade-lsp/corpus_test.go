@@ -58,7 +58,9 @@ type editStep struct {
 }
 
 // live tells whether the process is to run the step's source afterwards.
-func (s editStep) live() bool { return s.verdict == "hot" || s.verdict == "caveat" }
+func (s editStep) live() bool {
+	return !strings.Contains(s.verdict, "restart") && !strings.Contains(s.verdict, "error")
+}
 
 // decided is the step with the verdict that was found, where several may be.
 func (s editStep) decided(verdict string) editStep {

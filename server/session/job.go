@@ -261,6 +261,8 @@ func (j *job) packageOf(set analysis.PackageSet) reload.Package {
 	for _, w := range set.Wrappers {
 		if r, ok := wrapper(set, w); ok {
 			pkg.Wrappers = append(pkg.Wrappers, r)
+		} else {
+			pkg.Made = append(pkg.Made, w.Symbol)
 		}
 	}
 	return pkg
@@ -269,8 +271,8 @@ func (j *job) packageOf(set analysis.PackageSet) reload.Package {
 // isInit reports whether a function runs once, before main, and has no name to call it by.
 func isInit(fn *types.Func) bool { return fn.Name() == "init" && fn.Signature().Recv() == nil }
 
-// wrapper finds the type and the method of a compiler-made method. Bound methods ("T.M-fm") are made by
-// the functions that bind them.
+// wrapper finds the type and the method of a compiler-made method that can be asked for. Bound methods
+// ("T.M-fm") are made by the functions that bind them, those of generic types where they are used.
 func wrapper(set analysis.PackageSet, w analysis.Wrapper) (reload.Wrapper, bool) {
 	name, _, bound := strings.Cut(w.Symbol, "-fm")
 	dot := strings.LastIndexByte(name, '.')
@@ -282,6 +284,9 @@ func wrapper(set analysis.PackageSet, w analysis.Wrapper) (reload.Wrapper, bool)
 	recv = strings.TrimPrefix(recv, "(*")
 	obj, ok := set.Checked.Types.Scope().Lookup(recv).(*types.TypeName)
 	if !ok {
+		return reload.Wrapper{}, false
+	}
+	if n, ok := obj.Type().(*types.Named); !ok || n.TypeParams().Len() > 0 {
 		return reload.Wrapper{}, false
 	}
 	m, _, _ := types.LookupFieldOrMethod(types.NewPointer(obj.Type()), true, set.Checked.Types, method)

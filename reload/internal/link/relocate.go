@@ -94,6 +94,9 @@ func (l *linker) apply(n *node, sec *section, r object.Reloc) error {
 		return nil
 
 	case object.PCRel, object.Call, object.GOTPCRel:
+		if t.itab != nil && r.Add == itabHash {
+			return l.immediate(n, sec, r, at)
+		}
 		if r.Type == object.GOTPCRel || t.itab != nil {
 			// The address of an itab becomes a load of its slot. A load of an address from a table, or
 			// from inside of an itab, becomes the address itself.
@@ -141,6 +144,37 @@ func (l *linker) apply(n *node, sec *section, r object.Reloc) error {
 		return nil
 	}
 	return refuse(n.key.Name, "has a relocation of a kind that is not known here (%v, %d bytes)", r.Type, r.Size)
+}
+
+// itabHash is where an itab has its type's hash (internal/abi/iface.go, ITab).
+const itabHash = 16
+
+// immediate turns an instruction that reads the hash in an itab into one that has it as its operand, of
+// the same length: MOVL m, reg and CMPL reg, m.
+func (l *linker) immediate(n *node, sec *section, r object.Reloc, at uint64) error {
+	data := l.definition(r.Sym).Data()
+	if r.Off < 2 || len(data) < itabHash+4 {
+		return fmt.Errorf("instruction of unknown form refers to %s", r.Sym.Name())
+	}
+	op := sec.buf[at-2-sec.base : at-sec.base]
+	reg, digit := op[1]>>3&7, byte(0)
+	switch op[0] {
+	case opMov:
+		op[0] = 0xc7
+	case 0x3b: // CMPL
+		op[0], digit = 0x81, 7
+	default:
+		return fmt.Errorf("instruction of unknown form refers to %s", r.Sym.Name())
+	}
+	op[1] = 0xc0 | digit<<3 | reg
+	if r.Off >= 3 && n.seg == segText {
+		// A REX prefix that extends the register now extends the operand (bit R becomes bit B).
+		if rex := &sec.buf[at-3-sec.base]; *rex == 0x44 {
+			*rex = 0x41
+		}
+	}
+	copy(sec.buf[at-sec.base:], data[itabHash:itabHash+4])
+	return nil
 }
 
 // Opcodes of MOVQ r/m, r and LEAQ m, r, both with a REX prefix before and a ModRM byte behind.

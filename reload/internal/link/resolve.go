@@ -74,8 +74,8 @@ type linker struct {
 
 	nodes  []*node
 	bySym  map[object.Sym]*node
-	byKey  map[Key]*node                // symbols of the patch that are found by name
-	byHash map[object.ContentHash]*node // content-addressed symbols
+	byKey  map[Key]*node        // symbols of the patch that are found by name
+	byHash map[contentKey]*node // content-addressed symbols
 	memo   map[object.Sym]target
 	fresh  map[Key]bool // symbols of the stubs that take over a name: references go to them
 
@@ -110,7 +110,7 @@ func newLinker(req *Request) (*linker, error) {
 		stubObjs:  map[*object.Object]*Stub{},
 		bySym:     map[object.Sym]*node{},
 		byKey:     map[Key]*node{},
-		byHash:    map[object.ContentHash]*node{},
+		byHash:    map[contentKey]*node{},
 		memo:      map[object.Sym]target{},
 		fresh:     map[Key]bool{},
 		byItab:    map[string]*itab{},
@@ -141,6 +141,13 @@ func keyOf(s object.Sym) Key {
 		k.ABI = s.ABI()
 	}
 	return k
+}
+
+// A contentKey tells content-addressed symbols apart. The hash of short ones does not tell how many zero
+// bytes they end in (cmd/internal/goobj, Hash64).
+type contentKey struct {
+	hash object.ContentHash
+	size uint32
 }
 
 // A class says how a definition or reference is resolved.
@@ -232,7 +239,7 @@ func (l *linker) find(s object.Sym, add bool) (target, error) {
 	}
 	switch classify(sym) {
 	case content:
-		id := sym.ContentHash()
+		id := contentKey{sym.ContentHash(), sym.Size()}
 		if n := l.byHash[id]; n != nil || !add {
 			return target{node: n}, nil
 		}
@@ -435,7 +442,7 @@ func (l *linker) visit(n *node) error {
 			return refuse(s.Name(), "has a relocation of a kind that is not known here (%v, %d bytes)", r.Type, r.Size)
 		}
 		t, err := l.target(r.Sym)
-		if err == nil && t.itab != nil && r.Add != 0 {
+		if err == nil && t.itab != nil && r.Add != 0 && r.Add != itabHash {
 			_, err = l.itabWord(r)
 		}
 		if err != nil {

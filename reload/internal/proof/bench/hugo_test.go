@@ -1,0 +1,235 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/limeade-go/limeade/reload/internal/proof/drive"
+)
+
+const (
+	hugoEdits  = 30 // half of them in small packages, half in large ones
+	smallest   = 100
+	small      = 400  // lines of a small package, at most
+	large      = 3000 // lines of a large package, at least
+	maxRefused = 5    // edits in a row that may be refused
+)
+
+// hugo is a program of about 100,000 lines that many people run as a server.
+const hugo = "github.com/gohugoio/hugo@v0.165.0"
+
+// BenchmarkHugo edits functions all over Hugo while hugo server runs.
+func BenchmarkHugo(b *testing.B) {
+	ctx := b.Context()
+	dir := hugoSource(b, ctx)
+	w := drive.NewWorkspace(b, dir, "", "CGO_ENABLED=0")
+	exe := filepath.Join(b.TempDir(), "hugo")
+	goBuild(b, ctx, dir, exe, "CGO_ENABLED=0")
+	syms, err := symbols(exe)
+	if err != nil {
+		b.Fatal(err)
+	}
+	list, err := ownPackages(ctx, dir, []string{"CGO_ENABLED=0"}, syms)
+	if err != nil {
+		b.Fatal(err)
+	}
+	port := freePort(b)
+	url := fmt.Sprintf("http://127.0.0.1:%d/", port)
+	p, err := w.Start(nil, "server", "--source", newSite(b), "--bind", "127.0.0.1", "--port", strconv.Itoa(port),
+		"--baseURL", url, "--renderToMemory", "--disableLiveReload", "--watch=false")
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := p.Stdout.Until(ctx, "Web Server is available"); err != nil {
+		b.Fatalf("hugo server: %v\n%s%s", err, p.Stdout, p.Stderr)
+	}
+	if err := w.Listed(ctx); err != nil {
+		b.Fatal(err)
+	}
+	page := fetch(b, ctx, url)
+
+	generation := 0
+	var refused []string
+	for _, class := range []struct {
+		name string
+		fits func(lines int) bool
+	}{
+		{fmt.Sprintf("small packages (%d to %d lines)", smallest, small), func(n int) bool { return n >= smallest && n <= small }},
+		{fmt.Sprintf("large packages (from %d lines)", large), func(n int) bool { return n >= large }},
+	} {
+		var of []*pkg
+		for _, p := range list {
+			if class.fits(p.lines) {
+				of = append(of, p)
+			}
+		}
+		sites := spread(of, hugoEdits/2)
+		if len(sites) != hugoEdits/2 {
+			b.Fatalf("%s: %d places to edit, want %d", class.name, len(sites), hugoEdits/2)
+		}
+		var live, build []float64
+		for _, s := range sites {
+			took, no := hugoEdit(b, ctx, w, s, after(of, s), generation+1)
+			generation++
+			refused = append(refused, no...)
+			live = append(live, ms(took))
+			build = append(build, ms(goBuild(b, ctx, dir, exe, "CGO_ENABLED=0")))
+			if again := fetch(b, ctx, url); again != page {
+				b.Fatalf("%s: after the edit of %s hugo serves another page", s.file, s.fn)
+			}
+		}
+		for _, q := range []struct {
+			name string
+			q    float64
+		}{{"p50", 0.5}, {"p90", 0.9}} {
+			l, g := drive.Quantile(live, q.q), drive.Quantile(build, q.q)
+			b.ReportMetric(g/l, q.name+"-go-build/live-"+strings.Fields(class.name)[0])
+			table.add(row{what: fmt.Sprintf("hugo, %s: save to live, %s of %d", class.name, q.name, len(live)),
+				figure: fmt.Sprintf("%.0f ms", l), against: fmt.Sprintf("go build %.0f ms", g), ratio: times(l, g)})
+		}
+	}
+	table.note("", fmt.Sprintf("hugo: %d edits went live, %d more were refused and another place was taken", generation, len(refused)))
+	table.note(refused...)
+}
+
+// hugoEdit makes an edit live at s, or at the next of its package's other places where a refresh is refused. Each edit
+// comes on top of those before, as in a day's work: one function has changed since the last refresh, and since the last
+// build.
+func hugoEdit(b *testing.B, ctx context.Context, w *drive.Workspace, s site, others []site, generation int) (took time.Duration, refused []string) {
+	b.Helper()
+	for _, s := range append([]site{s}, others...) {
+		text, err := os.ReadFile(s.file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if s.offset = s.moved(); s.offset < 0 {
+			b.Fatalf("%s: %s not found again", s.file, s.fn)
+		}
+		a, took := save(b, ctx, w, s.file, s.edit(text, generation))
+		switch {
+		case a.Exit == drive.Live && a.Applied && a.Generation == generation:
+			return took, refused
+		case a.Exit == drive.Refused && !a.Applied && len(refused) < maxRefused:
+			refused = append(refused, fmt.Sprintf("%s: %v", s.name(), a))
+			if err := drive.Put(s.file, text); err != nil {
+				b.Fatal(err)
+			}
+		default:
+			b.Fatalf("%s: not live: %v\n%s", s.name(), a, strings.Join(refused, "\n"))
+		}
+	}
+	b.Fatalf("%s: no edit of the package went live:\n%s", s.pkg, strings.Join(refused, "\n"))
+	return 0, nil
+}
+
+// after lists the sites of a package that come after s.
+func after(list []*pkg, s site) []site {
+	for _, p := range list {
+		if i := slices.Index(p.sites, s); i >= 0 {
+			return p.sites[i+1:]
+		}
+	}
+	return nil
+}
+
+// moved is the site's offset now that its file was edited, -1 when it is gone.
+func (s site) moved() int {
+	p := &pkg{ImportPath: s.pkg, Dir: filepath.Dir(s.file), GoFiles: []string{filepath.Base(s.file)}}
+	if err := p.survey(nil); err != nil {
+		return -1
+	}
+	for _, other := range p.sites {
+		if other.fn == s.fn {
+			return other.offset
+		}
+	}
+	return -1
+}
+
+// hugoSource is a copy of Hugo's source that may be edited.
+func hugoSource(b *testing.B, ctx context.Context) string {
+	b.Helper()
+	out, err := drive.Go(ctx, "", []string{"GOWORK=off"}, "mod", "download", "-json", hugo)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var m struct{ Dir string }
+	if err := json.Unmarshal([]byte(out), &m); err != nil {
+		b.Fatal(err)
+	}
+	dir := filepath.Join(b.TempDir(), "hugo")
+	if err := os.CopyFS(dir, os.DirFS(m.Dir)); err != nil {
+		b.Fatal(err)
+	}
+	return dir
+}
+
+// newSite is a folder with a site of a few pages.
+func newSite(b *testing.B) string {
+	b.Helper()
+	dir := b.TempDir()
+	files := map[string]string{
+		"hugo.toml":                "title = 'Limeade'\ndisableKinds = ['taxonomy', 'term', 'rss', 'sitemap']\n",
+		"layouts/home.html":        "<h1>{{ .Site.Title }}</h1>{{ range .Site.RegularPages }}<p><a href='{{ .RelPermalink }}'>{{ .Title }}</a></p>{{ end }}",
+		"layouts/page.html":        "<h1>{{ .Title }}</h1>{{ .Content }}",
+		"layouts/section.html":     "<h1>{{ .Title }}</h1>{{ range .Pages }}<p>{{ .Title }}</p>{{ end }}",
+		"content/posts/first.md":   "---\ntitle: First\n---\n\nA page with *some* `markup`.\n",
+		"content/posts/second.md":  "---\ntitle: Second\n---\n\n- one\n- two\n",
+		"content/posts/_index.md":  "---\ntitle: Posts\n---\n",
+		"content/about/contact.md": "---\ntitle: Contact\n---\n\n> quoted\n",
+	}
+	for name, text := range files {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// freePort is a port of the loopback interface that was free a moment ago.
+func freePort(b *testing.B) int {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// fetch gets a page of the site.
+func fetch(b *testing.B, ctx context.Context, url string) string {
+	b.Helper()
+	req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK || !strings.Contains(string(text), "Limeade") {
+		b.Fatalf("%s: %s\n%s", url, resp.Status, text)
+	}
+	return string(text)
+}
