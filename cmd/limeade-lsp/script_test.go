@@ -216,7 +216,7 @@ func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // jsonAt returns the value at a path, "edits.0.decl", in the JSON of the last
-// command's standard output; "edits.#" is a length.
+// command's standard output; "edits.len" is a length.
 func jsonAt(ts *testscript.TestScript, path string) (any, bool) {
 	var v any
 	dec := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
@@ -235,7 +235,7 @@ func jsonAt(ts *testscript.TestScript, path string) (any, bool) {
 				return nil, false
 			}
 		case []any:
-			if step == "#" {
+			if step == "len" {
 				return len(w), true
 			}
 			i, err := strconv.Atoi(step)

@@ -202,13 +202,18 @@ func TestIdleAccounting(t *testing.T) {
 					}
 				}()
 			}
-			begin := time.Now()
 			answers := 0
-			for ; time.Since(begin) < 1500*time.Millisecond; answers++ {
+			for begin := time.Now(); time.Since(begin) < 700*time.Millisecond; answers++ {
 				p.check("answer", "1")
 			}
+			p.check("churn", "ok")
+			for begin := time.Now(); time.Since(begin) < 1500*time.Millisecond; answers++ {
+				p.check("answer", "1")
+			}
+			p.check("stop", "ok")
 			close(stop)
 			wg.Wait()
+			p.check("answer", "1")
 			t.Logf("%d answers against %v hellos", answers, hellos)
 		})
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 
+	"golang.org/x/arch/x86/x86asm"
+
 	"github.com/limeade-go/limeade/reload/internal/object"
 )
 
@@ -95,7 +97,7 @@ func (l *linker) apply(n *node, sec *section, r object.Reloc) error {
 
 	case object.PCRel, object.Call, object.GOTPCRel:
 		if t.itab != nil && r.Add == itabHash {
-			return l.immediate(n, sec, r, at)
+			return l.immediate(n, sec, r)
 		}
 		if r.Type == object.GOTPCRel || t.itab != nil {
 			// The address of an itab becomes a load of its slot. A load of an address from a table, or
@@ -151,12 +153,18 @@ const itabHash = 16
 
 // immediate turns an instruction that reads the hash in an itab into one that has it as its operand, of
 // the same length: MOVL m, reg and CMPL reg, m.
-func (l *linker) immediate(n *node, sec *section, r object.Reloc, at uint64) error {
+func (l *linker) immediate(n *node, sec *section, r object.Reloc) error {
 	data := l.definition(r.Sym).Data()
-	if r.Off < 2 || len(data) < itabHash+4 {
+	code := sec.buf[n.addr-sec.base:][:n.sym.Size()]
+	start := instructionAt(code, int(r.Off))
+	op := code[max(start, 0):r.Off]
+	rex := byte(0)
+	if len(op) == 3 {
+		rex, op = op[0], op[1:]
+	}
+	if n.seg != segText || start < 0 || len(op) != 2 || rex&^0x04 != 0 && rex&^0x04 != 0x40 || len(data) < itabHash+4 {
 		return fmt.Errorf("instruction of unknown form refers to %s", r.Sym.Name())
 	}
-	op := sec.buf[at-2-sec.base : at-sec.base]
 	reg, digit := op[1]>>3&7, byte(0)
 	switch op[0] {
 	case opMov:
@@ -167,14 +175,27 @@ func (l *linker) immediate(n *node, sec *section, r object.Reloc, at uint64) err
 		return fmt.Errorf("instruction of unknown form refers to %s", r.Sym.Name())
 	}
 	op[1] = 0xc0 | digit<<3 | reg
-	if r.Off >= 3 && n.seg == segText {
-		// A REX prefix that extends the register now extends the operand (bit R becomes bit B).
-		if rex := &sec.buf[at-3-sec.base]; *rex == 0x44 {
-			*rex = 0x41
-		}
+	if rex != 0 {
+		code[start] = 0x40 | rex>>2&1 // what extended the register now extends the operand
 	}
-	copy(sec.buf[at-sec.base:], data[itabHash:itabHash+4])
+	copy(code[r.Off:], data[itabHash:itabHash+4])
 	return nil
+}
+
+// instructionAt returns where the instruction begins that a byte of a function belongs to; -1 if that
+// cannot be told.
+func instructionAt(code []byte, off int) int {
+	for pc := 0; pc < len(code); {
+		inst, err := x86asm.Decode(code[pc:], 64)
+		if err != nil {
+			return -1
+		}
+		if off < pc+inst.Len {
+			return pc
+		}
+		pc += inst.Len
+	}
+	return -1
 }
 
 // Opcodes of MOVQ r/m, r and LEAQ m, r, both with a REX prefix before and a ModRM byte behind.

@@ -4,25 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"go/types"
 	"regexp"
 	"strings"
 
 	"github.com/limeade-go/limeade/reload/internal/object"
 )
-
-// symbolName returns the link name of a function or method without type arguments.
-func symbolName(fn *types.Func) string {
-	prefix := linkPath(fn.Pkg()) + "."
-	recv := receiver(fn)
-	if recv == nil {
-		return prefix + fn.Name()
-	}
-	if _, ok := types.Unalias(fn.Signature().Recv().Type()).(*types.Pointer); ok {
-		return prefix + "(*" + recv.Name() + ")." + fn.Name()
-	}
-	return prefix + recv.Name() + "." + fn.Name()
-}
 
 // withoutArgs drops type arguments from a symbol's name.
 func withoutArgs(name string) string {
@@ -207,20 +193,4 @@ func pcfile(s object.Sym) string {
 		fmt.Fprintf(&out, "%s<%d ", s.Obj.File(int(file)), pc)
 	}
 	return out.String()
-}
-
-// worse compares flows: every flow of stub must be covered in full
-func worseFlows(full, stub []Flow) bool {
-	for _, f := range stub {
-		ok := false
-		for _, g := range full {
-			if f.Param == g.Param && f.To == g.To && f.Result == g.Result && f.Derefs >= g.Derefs || f.Param == g.Param && g.To == ToHeap && g.Derefs <= f.Derefs {
-				ok = true
-			}
-		}
-		if !ok {
-			return true
-		}
-	}
-	return false
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/tools/txtar"
+
+	"github.com/limeade-go/limeade/reload/internal/build"
 )
 
 // TestExport changes a dependency. The stub of the package that uses it is compiled against the
@@ -40,11 +42,11 @@ func TestExport(t *testing.T) {
 	now := newToolchain(t, "")
 	now.list(t, dir, "./user")
 	want := now.check(t, user)
-	want.compileFull(t, FactFlags...)
+	want.compileFull(t, build.FactFlags...)
 	newDep := now.check(t, dep)
-	newDep.compileFull(t, FactFlags...)
+	newDep.compileFull(t, build.FactFlags...)
 
-	build := func(first ...string) *checked {
+	compile := func(first ...string) *checked {
 		in := want.input()
 		in.Keep = want.funcs()
 		in.ImportFirst = first
@@ -72,12 +74,12 @@ func TestExport(t *testing.T) {
 		if len(depStub.Shaped) > 0 {
 			t.Errorf("the stub that is imported shapes %v", depStub.Shaped)
 		}
-		c := &checked{listed: newDep.listed, tc: tc, dir: t.TempDir(), said: make(map[string][]byte)}
+		c := &checked{listed: newDep.listed, tc: tc, dir: t.TempDir(), said: map[string][]byte{}}
 		archive, _, err := c.compileStub(t, depStub)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c = &checked{listed: want.listed, tc: tc, dir: t.TempDir(), said: make(map[string][]byte), overrides: map[string]string{dep: archive}}
+		c = &checked{listed: want.listed, tc: tc, dir: t.TempDir(), said: map[string][]byte{}, overrides: map[string]string{dep: archive}}
 		archive, _, err = c.compileStub(t, s)
 		if err != nil {
 			t.Fatal(err)
@@ -86,7 +88,7 @@ func TestExport(t *testing.T) {
 		return c
 	}
 
-	got := build(dep)
+	got := compile(dep)
 	for _, fn := range want.funcs() {
 		p := proof{fn: fn}
 		if want.compare(&p, got.full); p.code != "" {
@@ -94,7 +96,7 @@ func TestExport(t *testing.T) {
 		}
 	}
 	// Without ImportFirst, the old copies in the export data of third are found first.
-	got = build()
+	got = compile()
 	stale := false
 	for _, fn := range want.funcs() {
 		p := proof{fn: fn}

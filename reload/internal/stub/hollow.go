@@ -49,8 +49,8 @@ func (b *builder) hollowText(d *decl, fn *ast.FuncDecl, fact Fact) string {
 	}
 	out.WriteString(" { ")
 	types := paramTypes(d.obj.(*types.Func))
-	for _, flow := range fact.Flows {
-		if flow.Param < len(types) && hasPointers(types[flow.Param]) {
+	for _, flow := range fact.flows() {
+		if flow.param < len(types) && hasPointers(types[flow.param]) {
 			f.hollow = true
 			out.WriteString(flowText(flow, results))
 		}
@@ -73,18 +73,18 @@ func hollowFields(f *file, fields *ast.FieldList, name string, from int) (list s
 }
 
 // flowText writes the statement for one flow. It looks at the parameter's memory as a pointer, and follows it.
-func flowText(flow Flow, results []string) string {
+func flowText(flow flow, results []string) string {
 	follow := func(typ string) string {
-		stars := strings.Repeat("*", flow.Derefs+1)
-		return fmt.Sprintf("%s(%s%s)(%s.Pointer(&%s%d))", stars, stars, typ, hollowUnsafe, hollowParam, flow.Param)
+		stars := strings.Repeat("*", flow.derefs+1)
+		return fmt.Sprintf("%s(%s%s)(%s.Pointer(&%s%d))", stars, stars, typ, hollowUnsafe, hollowParam, flow.param)
 	}
 	switch {
-	case flow.To == ToMutator:
+	case flow.to == toMutator:
 		return fmt.Sprintf("*%s = 0; ", follow("*byte"))
-	case flow.To == ToCallee:
+	case flow.to == toCallee:
 		return fmt.Sprintf("%s = (%s)(); ", hollowHeap, follow("(func() "+hollowUnsafe+".Pointer)"))
-	case flow.To == ToResult && flow.Result < len(results):
-		return fmt.Sprintf("%s%d = %s; ", hollowResult, flow.Result, follow("("+results[flow.Result]+")"))
+	case flow.to == toResult && flow.result < len(results):
+		return fmt.Sprintf("%s%d = %s; ", hollowResult, flow.result, follow("("+results[flow.result]+")"))
 	default:
 		return fmt.Sprintf("%s = %s; ", hollowHeap, follow(hollowUnsafe+".Pointer"))
 	}

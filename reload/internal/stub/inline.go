@@ -2,28 +2,19 @@ package stub
 
 import (
 	"go/ast"
-	"os"
-	"strconv"
+	"go/types"
 )
 
 // What a caller's code owes to the body of what it calls: the inlined body itself, and what escape
 // analysis learned from it about each parameter (a callee without body is taken to keep them all,
-// cmd/compile/internal/escape/escape.go, paramTag, Go 1.26). Both make the code different, not wrong:
-// so the bound below is one of cost. A body may be up to calleeNodes nodes long if a function of the
-// recompile set mentions it, and up to inlineNodes, which the compiler's budget of 80 does not go
-// beyond, if it is mentioned by another such body, up to inlineDepth calls away.
-var (
-	calleeNodes = envInt("CALLEE", 120)
-	inlineNodes = envInt("INLINE", 120)
-	inlineDepth = envInt("DEPTH", 4)
+// cmd/compile/internal/escape/escape.go, paramTag, Go 1.26). With facts, the callee gets its body if
+// the compiler inlines it, and is hollow otherwise. Without, the code comes out different, not wrong,
+// so the bounds below are those of cost: a body may have as many nodes as the compiler's budget of 80
+// can amount to, and be a few calls away from the recompile set.
+const (
+	calleeNodes = 120
+	calleeDepth = 4
 )
-
-func envInt(n string, d int) int {
-	if v, err := strconv.Atoi(os.Getenv(n)); err == nil {
-		return v
-	}
-	return d
-}
 
 // declared is the level of a mention that is no call.
 const declared = 1 << 20
@@ -34,19 +25,15 @@ func (b *builder) callee(d *decl, level int) {
 	if fn == nil || fn.Body == nil || d.body || level == declared {
 		return
 	}
-	if fact, ok := b.in.Facts[declName(fn)]; ok {
-		if fact.Inlinable {
+	if fact, ok := b.fact(d.obj.(*types.Func)); ok {
+		if fact.CanInline {
 			b.useBody(d, level+1)
 		} else {
 			d.hollow = true
 		}
 		return
 	}
-	limit := inlineNodes
-	if level == 0 {
-		limit = calleeNodes
-	}
-	if level < inlineDepth && d.size() <= limit {
+	if level < calleeDepth && d.size() <= calleeNodes {
 		b.useBody(d, level+1)
 	}
 }
@@ -58,7 +45,7 @@ func (d *decl) size() int {
 			if n != nil {
 				d.nodes++
 			}
-			return d.nodes <= max(calleeNodes, inlineNodes)
+			return d.nodes <= calleeNodes
 		})
 	}
 	return d.nodes

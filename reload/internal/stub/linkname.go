@@ -26,6 +26,19 @@ func linkPath(pkg *types.Package) string {
 	return out.String()
 }
 
+// linkFunc returns the link name of a function or method, without type arguments: "p.F", "p.T.M", "p.(*T).M".
+func linkFunc(fn *types.Func) string {
+	prefix := linkPath(fn.Pkg()) + "."
+	recv := receiver(fn)
+	if recv == nil {
+		return prefix + fn.Name()
+	}
+	if _, ok := types.Unalias(fn.Signature().Recv().Type()).(*types.Pointer); ok {
+		return prefix + "(*" + recv.Name() + ")." + fn.Name()
+	}
+	return prefix + recv.Name() + "." + fn.Name()
+}
+
 // linkName returns the compiler's link string of a type, or false for the types that are not worth it:
 // those local to functions, unnamed interfaces and structs with fields
 // (cmd/compile/internal/types/fmt.go, LinkString, Go 1.26).

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/limeade-go/limeade/reload/internal/build"
 	"github.com/limeade-go/limeade/reload/internal/object"
 )
 
@@ -27,7 +28,7 @@ func TestTypeNames(t *testing.T) {
 	names, archives, dir := loadTraps(t, tc)
 	for _, name := range names {
 		c := trap(t, tc, dir, name, archives[name])
-		c.compileFull(t, append(embedFlags(t, c), FactFlags...)...)
+		c.compileFull(t, append(embedFlags(t, c), build.FactFlags...)...)
 		symbols := typeSymbols(c.full)
 		asked := make(map[string]bool)
 		in := c.input()

@@ -2,7 +2,6 @@ package stub
 
 import (
 	"fmt"
-	"go/ast"
 	"go/types"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/limeade-go/limeade/reload/internal/build"
 	"github.com/limeade-go/limeade/reload/internal/object"
 )
 
@@ -34,10 +34,12 @@ func (c *checked) prove(t testing.TB, fn *types.Func, flags ...string) proof {
 func (c *checked) proveTogether(t testing.TB, funcs []*types.Func, flags ...string) []proof {
 	in := c.input()
 	in.Keep = funcs
-	in.Facts = c.facts
+	if c.facts != nil {
+		in.Facts = c.fact
+	}
 	start := time.Now()
 	s, err := Build(in)
-	build := time.Since(start)
+	took := time.Since(start)
 	var archive string
 	var cpu time.Duration
 	if err == nil {
@@ -45,40 +47,29 @@ func (c *checked) proveTogether(t testing.TB, funcs []*types.Func, flags ...stri
 	}
 	list := make([]proof, len(funcs))
 	for i, fn := range funcs {
-		list[i] = proof{fn: fn, err: err, build: build, cpu: cpu}
+		list[i] = proof{fn: fn, err: err, build: took, cpu: cpu}
 	}
 	if err != nil {
 		return list
 	}
 	got := c.read(t, archive)
-	facts := ParseFacts(c.fset, c.files, c.messages(archive))
+	facts := c.parseFacts(t, c.src, c.messages(archive))
 	os.Remove(archive)
 	for i := range list {
 		p := &list[i]
 		c.compare(p, got)
-		if name := c.declName(p.fn); slices.Contains(flags, FactFlags[0]) && c.facts != nil {
-			if f, g := c.facts[name], facts[name]; f.Inlinable != g.Inlinable || !slices.Equal(f.Flows, g.Flows) {
-				p.facts = fmt.Sprintf("%v, not %v", g, f)
+		if name := linkFunc(p.fn); slices.Contains(flags, build.FactFlags[0]) && c.facts != nil {
+			if f, g := c.facts[name], facts[name]; f.CanInline != g.CanInline || !sameWays(f.Params, g.Params) {
+				p.facts = fmt.Sprintf("%v, not %v", *g, *f)
 			}
 		}
 	}
 	return list
 }
 
-func (c *checked) declName(fn *types.Func) string {
-	for _, f := range c.files {
-		for _, d := range f.Decls {
-			if fd, ok := d.(*ast.FuncDecl); ok && fd.Name.Pos() == fn.Pos() {
-				return declName(fd)
-			}
-		}
-	}
-	return ""
-}
-
 // compare compares the code of a function with that of the full compile.
 func (c *checked) compare(p *proof, stub *object.Package) {
-	name := symbolName(p.fn)
+	name := linkFunc(p.fn)
 	stubCode := codeOf(stub, name)
 	for full, sym := range codeOf(c.full, name) {
 		s, ok := stubCode[full]
@@ -133,13 +124,13 @@ func (s *shares) add(t testing.TB, list []proof) {
 	for _, p := range list {
 		s.total++
 		if p.err != nil {
-			t.Errorf("%s: %v", symbolName(p.fn), p.err)
+			t.Errorf("%s: %v", linkFunc(p.fn), p.err)
 			continue
 		}
 		if p.facts == "" {
 			s.facts++
 		} else {
-			t.Logf("facts differ: %s: %s", symbolName(p.fn), p.facts)
+			t.Logf("facts differ: %s: %s", linkFunc(p.fn), p.facts)
 		}
 		switch {
 		case p.code != "":
@@ -174,7 +165,7 @@ func TestProof(t *testing.T) {
 	var packages []*checked
 	for _, path := range proven {
 		c := tc.check(t, path)
-		c.compileFull(t, FactFlags...)
+		c.compileFull(t, build.FactFlags...)
 		packages = append(packages, c)
 	}
 	for _, tt := range []struct {
@@ -194,7 +185,7 @@ func TestProof(t *testing.T) {
 					c.facts = nil
 				}
 				defer func() { c.facts = facts }()
-				all.add(t, c.proveAll(t, sample(c.funcs(), tt.sample), FactFlags...))
+				all.add(t, c.proveAll(t, sample(c.funcs(), tt.sample), build.FactFlags...))
 			}
 			t.Log(all)
 			if float64(all.code) < tt.want*float64(all.total) {
@@ -213,8 +204,8 @@ func TestVersions(t *testing.T) {
 			var all shares
 			for _, path := range []string{"net/url", "text/template/parse", "bufio"} {
 				c := tc.check(t, path)
-				c.compileFull(t, FactFlags...)
-				all.add(t, c.proveAll(t, sample(c.funcs(), 20), FactFlags...))
+				c.compileFull(t, build.FactFlags...)
+				all.add(t, c.proveAll(t, sample(c.funcs(), 20), build.FactFlags...))
 			}
 			t.Log(all)
 			if all.code < all.total*98/100 {
@@ -238,7 +229,7 @@ func TestFlags(t *testing.T) {
 					flags = nil
 					c.trim = filepath.Dir(c.Dir) + "=>" + trapModule
 				}
-				c.compileFull(t, slices.Concat(embedFlags(t, c), FactFlags, flags)...)
+				c.compileFull(t, slices.Concat(embedFlags(t, c), build.FactFlags, flags)...)
 				for _, p := range c.proveTogether(t, c.funcs(), flags...) {
 					p.want(t)
 				}
@@ -282,16 +273,16 @@ func BenchmarkStub(b *testing.B) {
 	tc := newToolchain(b, "")
 	tc.list(b, "", "net/http")
 	c := tc.check(b, "net/http")
-	c.compileFull(b, FactFlags...)
+	c.compileFull(b, build.FactFlags...)
 	funcs := c.funcs()
-	var cpu, build []time.Duration
+	var cpu, took []time.Duration
 	for i := 0; b.Loop(); i++ {
 		p := c.prove(b, funcs[i*31%len(funcs)])
 		if p.err != nil {
 			b.Fatal(p.err)
 		}
 		cpu = append(cpu, p.cpu)
-		build = append(build, p.build)
+		took = append(took, p.build)
 	}
 	at := func(list []time.Duration, percent int) time.Duration {
 		slices.Sort(list)
@@ -300,5 +291,5 @@ func BenchmarkStub(b *testing.B) {
 	b.ReportMetric(float64(c.fullTime)/float64(at(cpu, 50)), "full/median")
 	b.ReportMetric(float64(c.fullTime)/float64(at(cpu, 90)), "full/p90")
 	b.ReportMetric(float64(at(cpu, 50).Microseconds())/1e3, "compile-ms")
-	b.ReportMetric(float64(at(build, 50).Microseconds())/1e3, "build-ms")
+	b.ReportMetric(float64(at(took, 50).Microseconds())/1e3, "build-ms")
 }

@@ -54,12 +54,11 @@ type Input struct {
 	// cmd/compile keeps the first (internal/noder/unified.go, readPackage, Go 1.26).
 	ImportFirst []string
 
-	// Facts has what the compiler found out about the functions of the code that is running, by name
-	// within the package ("F", "T.M", "(*T).M"; see [ParseFacts]). With it, functions get the bodies that
-	// the compiler inlines, and the others count for their callers as what they are. Without it, or for
-	// functions that it lacks, small bodies are kept on suspicion, and functions without body are taken to
-	// leak every parameter.
-	Facts map[string]Fact
+	// Facts returns what the compiler found out about a function of the code that is running, by link
+	// name ("p.F", "p.T.M", "p.(*T).M"), and whether that is known. With it, functions get the bodies
+	// that the compiler inlines, and the others count for their callers as what they are. Without it,
+	// small bodies are kept on suspicion, and functions without body are taken to leak every parameter.
+	Facts func(linkName string) (Fact, bool)
 
 	// HostHasType reports whether a type descriptor, by link name such as "type:example.com/p.T" or
 	// "type:[4]example.com/p.T", can be had elsewhere than from this stub: from the process or
@@ -76,6 +75,10 @@ type Wrapper struct {
 }
 
 // A Stub is the source to compile, without -complete, and what may be used of the object.
+//
+// The files belong into one directory. A -trimpath rewrite of that directory to the package's own makes
+// positions of what has none in the source, and relative line directives as Go 1.27 understands them,
+// come out as in a build of the whole.
 type Stub struct {
 	Files   []File   // in the order for the compile command
 	Imports []string // import paths as written in the files, sorted: all that the import configuration must have
@@ -89,7 +92,8 @@ type Stub struct {
 	// inlined them, whether or not it does so in a build of the whole package.
 	Bodies []*types.Func
 
-	// Hollow lists functions whose bodies in the object only imitate their effect on parameters.
+	// Hollow lists functions whose bodies in the object only imitate their effect on parameters. They
+	// must never be linked.
 	Hollow []*types.Func
 
 	// Needs has, for each path of ImportFirst, the sorted names that this stub uses of it: "F", "T",

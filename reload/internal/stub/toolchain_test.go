@@ -23,6 +23,7 @@ import (
 
 	"golang.org/x/tools/go/gcexportdata"
 
+	"github.com/limeade-go/limeade/reload/internal/build"
 	"github.com/limeade-go/limeade/reload/internal/object"
 )
 
@@ -118,8 +119,8 @@ type checked struct {
 	full               *object.Package
 	fullTime           time.Duration
 	compiles           int
-	said               map[string][]byte // messages of the compiler, by archive
-	facts              map[string]Fact
+	said               map[string][]byte           // messages of the compiler, by archive
+	facts              map[string]*build.FuncFacts // nil: to be done without
 }
 
 // check parses and type-checks a listed package.

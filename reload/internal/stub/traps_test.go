@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/tools/txtar"
+
+	"github.com/limeade-go/limeade/reload/internal/build"
 )
 
 // trapModule is the module that the packages of testdata are written into.
@@ -87,7 +89,7 @@ func testTraps(t *testing.T, tc *toolchain) {
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			c := trap(t, tc, dir, name, archives[name])
-			c.compileFull(t, append(embedFlags(t, c), FactFlags...)...)
+			c.compileFull(t, append(embedFlags(t, c), build.FactFlags...)...)
 			for _, p := range c.proveAll(t, c.funcs()) {
 				p.want(t)
 			}
@@ -97,7 +99,7 @@ func testTraps(t *testing.T, tc *toolchain) {
 			c.facts = nil
 			for _, p := range c.proveAll(t, c.funcs()) {
 				if p.err != nil {
-					t.Errorf("without facts: %s: %v", symbolName(p.fn), p.err)
+					t.Errorf("without facts: %s: %v", linkFunc(p.fn), p.err)
 				}
 			}
 			for _, f := range archives[name].Files {
@@ -114,7 +116,7 @@ func (p proof) want(t testing.TB) {
 	t.Helper()
 	switch {
 	case p.err != nil:
-		t.Errorf("%s: %v", symbolName(p.fn), p.err)
+		t.Errorf("%s: %v", linkFunc(p.fn), p.err)
 	case p.code != "":
 		t.Errorf("code differs: %s", p.code)
 	case p.tables != "":
@@ -160,7 +162,7 @@ func checkText(t *testing.T, c *checked, name, section string) {
 func (c *checked) lookup(t testing.TB, name string) *types.Func {
 	t.Helper()
 	for _, fn := range c.funcs() {
-		if symbolName(fn) == linkPath(fn.Pkg())+"."+name {
+		if linkFunc(fn) == linkPath(fn.Pkg())+"."+name {
 			return fn
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/limeade-go/limeade/reload/internal/build"
 	"github.com/limeade-go/limeade/reload/internal/object"
 )
 
@@ -14,7 +15,7 @@ func TestWrappers(t *testing.T) {
 	tc := newToolchain(t, "")
 	_, archives, dir := loadTraps(t, tc)
 	c := trap(t, tc, dir, "wrappers", archives["wrappers"])
-	c.compileFull(t, FactFlags...)
+	c.compileFull(t, build.FactFlags...)
 	for _, tt := range []struct {
 		typ, method string
 		want        string // symbols
@@ -34,7 +35,7 @@ func TestWrappers(t *testing.T) {
 			typ := c.pkg.Scope().Lookup(tt.typ).(*types.TypeName)
 			obj, _, _ := types.LookupFieldOrMethod(types.NewPointer(typ.Type()), true, c.pkg, tt.method)
 			in := c.input()
-			in.Facts = c.facts
+			in.Facts = c.fact
 			in.Wrappers = []Wrapper{{typ, obj.(*types.Func)}}
 			s, err := Build(in)
 			if err != nil {

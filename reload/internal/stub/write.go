@@ -114,7 +114,8 @@ func (b *builder) emitFunc(p *page, d *decl, fn *ast.FuncDecl, locals *localCoun
 	d.hollow = d.hollow && !d.body && canBeHollow(pragmas)
 	if d.hollow {
 		b.place(p, d.file, fn.Pos(), append(lines, "//go:noinline")...)
-		p.write("%s", b.hollowText(d, fn, b.in.Facts[declName(fn)]))
+		fact, _ := b.fact(d.obj.(*types.Func))
+		p.write("%s", b.hollowText(d, fn, fact))
 		return
 	}
 	for _, text := range pragmas {

@@ -240,6 +240,10 @@ func serve() {
 		case "spin":
 			inside(n, func(beat *int32) { spin(&stopSpin, beat) })
 			fmt.Println("ok")
+		case "churn":
+			atomic.StoreInt32(&stopSpin, 0)
+			churn(&stopSpin)
+			fmt.Println("ok")
 		case "call":
 			atomic.StoreInt32(&stopSpin, 0)
 			for i := 0; i < n; i++ {
@@ -272,7 +276,7 @@ func serve() {
 			addr, _ := strconv.ParseUint(word[1], 10, 64)
 			for i := 0; i < 3; i++ {
 				runtime.GC()
-				churn()
+				fill()
 			}
 			fmt.Println((*(**square)(at(uintptr(addr)))).side)
 		case "itab":
@@ -298,8 +302,8 @@ func serve() {
 	}
 }
 
-// churn fills the free memory.
-func churn() {
+// fill fills the free memory.
+func fill() {
 	for i := 0; i < 1000; i++ {
 		garbage = append(garbage, &square{i + 1000})
 	}
