@@ -11,8 +11,12 @@ import (
 // 1.25 to 1.27), without a profile.
 const inlineBudget = 80
 
-// callCost is what the compiler charges at least for a call that it cannot inline (inlineExtraCallCost).
-const callCost = 57
+// callCost is what the compiler charges for a call that it cannot inline, literalCost for a function literal
+// (inlineExtraCallCost, and hairyVisitor.doNode).
+const (
+	callCost    = 57
+	literalCost = 15
+)
 
 // refused are the pragmas of functions that are never inlined (inl.go, InlineImpossible).
 var refused = []string{"//go:noinline", "//go:cgo_unsafe_args", "//go:uintptrkeepalive", "//go:uintptrescapes", "//go:yeswritebarrierrec"}
@@ -26,8 +30,9 @@ type inliner struct {
 }
 
 // neverInlined reports whether the compiler certainly does not inline fn, whatever its callees become. It errs on the
-// side of false. Each use of a variable or function that survives dead-code removal is charged at least 1; go, defer and
-// recover are refused (inl.go, hairyVisitor.doNode). What costs too much without a profile may be inlined with one.
+// side of false. Each use of a variable or function that survives dead-code removal is charged at least 1, a function
+// literal 15, a call through an interface 57; go, defer and recover are refused (inl.go, hairyVisitor.doNode). What costs
+// too much without a profile may be inlined with one.
 func neverInlined(fn *ast.FuncDecl, info *types.Info, profiled bool) bool {
 	if fn.Body == nil {
 		return true
@@ -76,7 +81,8 @@ func (c *inliner) node(n ast.Node) {
 		}
 		switch n := n.(type) {
 		case *ast.FuncLit:
-			return false // charged as one node, whatever is in it
+			c.cost += literalCost
+			return false // whatever is in it
 		case *ast.GoStmt, *ast.DeferStmt:
 			c.hairy = true
 			return false

@@ -159,18 +159,23 @@ func cmdHear(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cmdSignal is "signal NAME SIGNAL": a signal to the started process alone.
+// cmdSignal is "signal NAME SIGNAL": a signal to the started process alone,
+// whose end it waits for if the signal is KILL.
 func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 2, "signal name signal")
 	sig := unix.SignalNum("SIG" + args[1])
 	if sig == 0 {
 		ts.Fatalf("no signal %s", args[1])
 	}
-	ts.Check(syscall.Kill(program(ts, args[0]).cmd.Process.Pid, sig))
+	p := program(ts, args[0])
+	ts.Check(syscall.Kill(p.cmd.Process.Pid, sig))
+	if sig == syscall.SIGKILL {
+		<-p.ended
+	}
 }
 
 // cmdEnds is "ends NAME [eof] CODE|SIGNAL": the program's end, after its input
-// was closed or by itself. What it still printed and all that it wrote to
+// was closed or by itself; exit code 128+n counts as signal n. What it still printed and all that it wrote to
 // standard error are then in NAME.stdout and NAME.stderr.
 func cmdEnds(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 2, "ends name [eof] code|signal")
@@ -190,11 +195,13 @@ func cmdEnds(ts *testscript.TestScript, neg bool, args []string) {
 	work := ts.Getenv("WORK")
 	ts.Check(os.WriteFile(filepath.Join(work, args[0]+".stdout"), []byte(out.String()), 0o666))
 	ts.Check(os.WriteFile(filepath.Join(work, args[0]+".stderr"), []byte(p.stderr.String()), 0o666))
-	got := strconv.Itoa(state.ExitCode())
+	got, want := strconv.Itoa(state.ExitCode()), args[1]
 	if status := state.Sys().(syscall.WaitStatus); status.Signaled() {
 		got = strings.TrimPrefix(unix.SignalName(status.Signal()), "SIG")
+	} else if sig := unix.SignalNum("SIG" + want); sig != 0 {
+		want = strconv.Itoa(128 + int(sig)) // as a shell says it
 	}
-	if got != args[1] {
+	if got != want {
 		ts.Fatalf("%s ended with %s, want %s\n%s", args[0], got, args[1], p.report())
 	}
 }

@@ -232,7 +232,7 @@ func (t *transaction) register() *patch.Error {
 	}
 	t.r.Revive(p.Revived)
 	for _, i := range p.Itabs {
-		itab := rt.Itab(i.Inter, i.Type)
+		itab := t.r.Itab(i.Inter, i.Type)
 		if itab == 0 {
 			return refuse(patch.Corrupt, "patch wants the itab of a type, "+rt.Hex(i.Type)+", that does not implement the interface")
 		}

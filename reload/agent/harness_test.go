@@ -252,6 +252,10 @@ func start(t *testing.T, b *executable, mode string) *process {
 		p.in.Close()
 		p.cmd.Process.Kill()
 		p.cmd.Wait()
+		// What the target does to itself is its own affair.
+		if errs := p.stderr.String(); strings.Contains(errs, "DATA RACE") && strings.Contains(errs, "limeade_") {
+			t.Errorf("race in the agent:\n%.6000s", errs)
+		}
 		if t.Failed() && p.stderr.Len() > 0 {
 			t.Logf("target's standard error:\n%.6000s", p.stderr)
 		}

@@ -202,8 +202,9 @@ func TestSoak(t *testing.T) {
 			c := p.dial()
 			p.bias = hello(t, c).Bias
 			p.check("call 1", "ok")
+			p.check("churn", "ok")
 			p.check("park 100", "ok")
-			for i := range 40 {
+			for i := range 16 {
 				h := hello(t, c)
 				m := p.newModule(h)
 				leaf := m.add("patch.leaf", leafDepth(6), func(uint64) []byte { return returns(42) })

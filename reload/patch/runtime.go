@@ -66,9 +66,10 @@ type Runtime struct {
 
 	FuncPcspOffset uint64
 
-	// Offsets in itabTableType, in itab, and of the length of InterfaceType.Methods.
+	// Offsets in itabTableType, in itab, in _type, and of the length of InterfaceType.Methods.
 	ItabTableSizeOffset, ItabTableEntriesOffset    uint64
 	ItabInterOffset, ItabTypeOffset, ItabFunOffset uint64
+	ItabHashOffset, TypeHashOffset                 uint64
 	InterfaceMethodsLenOffset                      uint64
 
 	// Offsets in g. Sched ones are those of g.sched plus those in gobuf; stack ones are those of g.stack plus those in
@@ -95,7 +96,8 @@ func (r *Runtime) fields() []*uint64 {
 		&r.ModTextOffset, &r.ModMinPCOffset, &r.ModMaxPCOffset, &r.ModFtabOffset, &r.ModPctabOffset,
 		&r.ModGCDataMaskOffset, &r.ModGCBSSMaskOffset, &r.ModBadOffset, &r.ModNextOffset, &r.FuncPcspOffset,
 		&r.ItabTableSizeOffset, &r.ItabTableEntriesOffset,
-		&r.ItabInterOffset, &r.ItabTypeOffset, &r.ItabFunOffset, &r.InterfaceMethodsLenOffset,
+		&r.ItabInterOffset, &r.ItabTypeOffset, &r.ItabFunOffset,
+		&r.ItabHashOffset, &r.TypeHashOffset, &r.InterfaceMethodsLenOffset,
 		&r.GStackLoOffset, &r.GStackHiOffset, &r.GSchedSPOffset, &r.GSchedPCOffset, &r.GSchedBPOffset,
 		&r.GSyscallSPOffset, &r.GSyscallPCOffset, &r.GSyscallBPOffset,
 		&r.GAtomicStatusOffset, &r.GGoidOffset, &r.GAsyncSafePointOffset,

@@ -35,6 +35,8 @@ func (l *Layout) Runtime(find Finder) (patch.Runtime, error) {
 		ItabInterOffset:           f.offset("abi.ITab", "Inter"),
 		ItabTypeOffset:            f.offset("abi.ITab", "Type"),
 		ItabFunOffset:             f.offset("abi.ITab", "Fun"),
+		ItabHashOffset:            f.offset("abi.ITab", "Hash"),
+		TypeHashOffset:            f.offset("abi.Type", "Hash"),
 		InterfaceMethodsLenOffset: f.offset("abi.InterfaceType", "Methods") + 8,
 
 		FirstModuleData: f.variable("firstmoduledata"),

@@ -83,8 +83,8 @@ func (b *builder) want() error {
 		if d == nil || d.fn() == nil || d.fn().Body == nil {
 			return fmt.Errorf("%s: no function body to compile", fn.FullName())
 		}
-		b.use(d)
 		b.useBody(d, 0)
+		b.use(d)
 	}
 	for _, w := range b.in.Wrappers {
 		if err := b.wantWrapper(w); err != nil {
@@ -185,6 +185,7 @@ func (b *builder) useInitialiser(d *decl, level int) {
 	for _, name := range spec.Names {
 		if other := b.decls[b.in.Info.Defs[name]]; other != nil {
 			other.used, other.body = true, true
+			b.work++
 		}
 	}
 	if spec.Type != nil {

@@ -317,10 +317,38 @@ func (c *checked) compileFull(t testing.TB, flags ...string) {
 		t.Fatal(err)
 	}
 	c.fullTime = cpu
-	c.facts = ParseFacts(c.fset, c.files, c.said[archive])
+	c.facts = c.parseFacts(t, c.src, c.said[archive])
 	c.full = c.read(t, archive)
 }
 
+// parseFacts reads the compiler's messages for some files.
+func (c *checked) parseFacts(t testing.TB, files map[string][]byte, messages []byte) map[string]*build.FuncFacts {
+	t.Helper()
+	p := &build.Package{Path: c.ImportPath, Name: c.Name, Dir: c.Dir}
+	named := make(map[string][]byte)
+	for name, text := range files {
+		if rel, err := filepath.Rel(c.Dir, name); err == nil && filepath.IsAbs(name) {
+			name = rel
+		}
+		named[name] = text
+	}
+	facts, err := build.ParseFacts(p, named, string(messages))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return facts.Funcs
+}
+
+// fact is an [Input.Facts].
+func (c *checked) fact(name string) (Fact, bool) {
+	f, ok := c.facts[name]
+	if !ok || f.Generic {
+		return Fact{}, false
+	}
+	return Fact{f.CanInline, f.Params}, true
+}
+
+// messages returns what the compiler said when it wrote an archive.
 func (c *checked) messages(archive string) []byte {
 	c.tc.mu.Lock()
 	defer c.tc.mu.Unlock()

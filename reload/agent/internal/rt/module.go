@@ -279,11 +279,17 @@ func (r *Runtime) addTypelinks(m *Module) {
 }
 
 // Itab returns the address of the runtime's itab for the interface type inter and the type typ; 0 if typ does not
-// implement inter.
+// implement inter. Type switches compare hashes first. The compiler makes the itabs of all types that they name, so the
+// runtime leaves the hash out of those that it makes (iface.go, getitab); this one is to stand for one of the compiler's.
 //
+//go:norace
 //go:nocheckptr
-func Itab(inter, typ uint64) uint64 {
-	return uint64(uintptr(getitab(pointer(uintptr(inter)), pointer(uintptr(typ)), true)))
+func (r *Runtime) Itab(inter, typ uint64) uint64 {
+	itab := uintptr(getitab(pointer(uintptr(inter)), pointer(uintptr(typ)), true))
+	if itab != 0 && load32(itab+uintptr(r.ItabHashOffset)) == 0 {
+		store32(itab+uintptr(r.ItabHashOffset), load32(uintptr(typ)+uintptr(r.TypeHashOffset)))
+	}
+	return uint64(itab)
 }
 
 // Revive makes complete the itabs that the runtime made of types whose method tables have been filled since. Those hold

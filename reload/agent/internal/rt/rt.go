@@ -107,6 +107,10 @@ func load8(addr uintptr) uint8 { return *(*uint8)(pointer(addr)) }
 //go:nocheckptr
 func store(addr, v uintptr) { *(*uintptr)(pointer(addr)) = v }
 
+//go:norace
+//go:nocheckptr
+func store32(addr uintptr, v uint32) { *(*uint32)(pointer(addr)) = v }
+
 // bytesAt is the n bytes at addr as a slice.
 //
 //go:norace
