@@ -68,8 +68,8 @@ func (p *Program) built(ctx context.Context, decl string) ([][]string, bool, err
 }
 
 // tighten takes in what the code of a compile may rely on: the tighter of that and what was relied on
-// before; where a function got an address of its own, only its new callers know it.
-func (a assumptions) tighten(c *compiled, fresh map[string]bool, built func(decl string) ([][]string, bool)) {
+// before. Of a function that leaks more now only new callers are left.
+func (a assumptions) tighten(c *compiled, leaky, fresh map[string]bool, built func(decl string) ([][]string, bool)) {
 	for decl, f := range c.facts {
 		if f.Generic {
 			continue
@@ -78,7 +78,7 @@ func (a assumptions) tighten(c *compiled, fresh map[string]bool, built func(decl
 		if !ok && !fresh[decl] {
 			old, ok = built(decl)
 		}
-		if fresh[decl] || !ok || len(old) != len(f.Params) {
+		if leaky[decl] || fresh[decl] || !ok || len(old) != len(f.Params) {
 			a[decl] = f.Params
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/limeade-go/limeade/reload/internal/build"
 	"github.com/limeade-go/limeade/reload/internal/link"
 	"github.com/limeade-go/limeade/reload/internal/stub"
+	"github.com/limeade-go/limeade/reload/patch"
 )
 
 // A Prepared refresh is a patch that fits one process at one generation.
@@ -25,6 +26,7 @@ type Prepared struct {
 	to      *Generation
 	result  *link.Result
 	outcome Outcome
+	leaky   map[string]bool
 }
 
 // maxRounds bounds how often one refresh is compiled again because linking or escape analysis showed
@@ -40,7 +42,11 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 	}
 	out := &Prepared{program: p, process: proc, from: from}
 	whole := map[string]bool{}
-	fresh := map[string]bool{} // declarations that leak more than their callers rely on
+	leaky := map[string]bool{} // declarations that leak more than their callers rely on
+	fresh := maps.Clone(req.fresh)
+	if fresh == nil {
+		fresh = map[string]bool{}
+	}
 	for range maxRounds {
 		start := time.Now()
 		c, err := p.compile(ctx, host, req, whole)
@@ -56,10 +62,10 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		for _, decl := range generic {
 			fresh[decl] = true // all callers of generic code are in the recompile set
 		}
-		if more := without(leaks, fresh); len(more) > 0 {
+		if more := without(leaks, leaky); len(more) > 0 {
 			c.remove()
 			for _, decl := range more {
-				fresh[decl] = true
+				leaky[decl] = true
 			}
 			if req, err = req.Extend(more, true); err != nil {
 				return nil, err
@@ -68,7 +74,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		}
 		start = time.Now()
 		out.result, err = link.Link(&link.Request{
-			Host: host, State: from.state, Stubs: c.stubs, Funcs: c.decls, Fresh: fresh,
+			Host: host, State: from.state, Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh,
 			Moves: req.Moves, Pairs: req.Pairs, Stale: req.Stale,
 		})
 		out.outcome.Link += time.Since(start)
@@ -78,7 +84,8 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		var refusal *link.Refusal
 		switch {
 		case err == nil:
-			return out, out.record(ctx, req, c, fresh)
+			out.leaky = leaky
+			return out, out.record(ctx, req, c, leaky, fresh)
 		case errors.As(err, &needWhole):
 			for _, t := range needWhole.Types {
 				whole[t] = true
@@ -107,7 +114,7 @@ func without(list []string, set map[string]bool) []string {
 }
 
 // record writes down what the process will run.
-func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, fresh map[string]bool) error {
+func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, leaky, fresh map[string]bool) error {
 	pr.to = &Generation{
 		Manifest:   req.Manifest,
 		Recompiled: append(slices.Clip(pr.from.Recompiled), without(c.decls, setOf(pr.from.Recompiled))...),
@@ -116,7 +123,7 @@ func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, fresh
 		state:      pr.result.State,
 		assumed:    maps.Clone(pr.from.assumed),
 	}
-	pr.to.assumed.tighten(c, fresh, func(decl string) ([][]string, bool) {
+	pr.to.assumed.tighten(c, leaky, fresh, func(decl string) ([][]string, bool) {
 		tags, ok, err := pr.program.built(ctx, decl)
 		return tags, ok && err == nil
 	})
@@ -131,12 +138,54 @@ func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, fresh
 	return nil
 }
 
+// difference returns the keys of a that b has not.
+func difference(a, b map[string]bool) map[string]bool {
+	rest := map[string]bool{}
+	for k := range a {
+		if !b[k] {
+			rest[k] = true
+		}
+	}
+	return rest
+}
+
 func setOf(list []string) map[string]bool {
 	set := make(map[string]bool, len(list))
 	for _, s := range list {
 		set[s] = true
 	}
 	return set
+}
+
+// Apply prepares a request and makes it live. A function that lets more of its parameters escape than
+// before must not be called by older code that a goroutine is still inside of: where there is such a
+// goroutine, the function gets an address of its own if that leaves nobody else with the old body, and
+// the request is refused if not.
+func (p *Program) Apply(ctx context.Context, proc *Process, from *Generation, req *Request) (Outcome, error) {
+	prepared, err := p.Prepare(ctx, proc, from, req)
+	if err != nil {
+		return Outcome{}, err
+	}
+	outcome, err := prepared.Commit(ctx)
+	var refused *patch.Error
+	if !errors.As(err, &refused) || refused.Code != patch.Occupied {
+		return outcome, err
+	}
+	host, err := p.Host()
+	if err != nil {
+		return Outcome{}, err
+	}
+	for _, decl := range sortedKeys(prepared.leaky) {
+		if host.HasValue(decl) {
+			return Outcome{}, &RefusedError{Symbol: decl, Reason: "lets more of its parameters escape than before, and " + refused.Message}
+		}
+	}
+	again := *req
+	again.fresh = prepared.leaky
+	if prepared, err = p.Prepare(ctx, proc, from, &again); err != nil {
+		return Outcome{}, err
+	}
+	return prepared.Commit(ctx)
 }
 
 // Commit makes the patch live. When it fails, the process is as it was.

@@ -55,6 +55,8 @@ type Request struct {
 	// Recompiled lists the declarations that were ever in a recompile set of the process.
 	Manifest   []byte
 	Recompiled []string
+
+	fresh map[string]bool // declarations that get addresses of their own
 }
 
 // A Package is one type-checked package of a request.

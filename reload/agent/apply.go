@@ -313,7 +313,7 @@ func (t *transaction) swap() *patch.Error {
 			New:    append([]byte(nil), w.Expect...),
 		}
 	}
-	if refused := t.agent.exchange(t.r, p.Writes, p.Windows, p.Funcs, &t.reply); refused != nil {
+	if refused := t.agent.exchange(t.r, p.Writes, p.Windows, p.Funcs, t.agent.olderBodies(p), &t.reply); refused != nil {
 		return refused
 	}
 	a := t.agent
@@ -329,6 +329,26 @@ func (t *transaction) swap() *patch.Error {
 	a.became(p.Next, p.Source)
 	t.reply.Generation = p.Next
 	return nil
+}
+
+// olderBodies lists the code of the functions that p wants vacant: what it retires, and what was retired before.
+func (a *agent) olderBodies(p *patch.Patch) []body {
+	var list []body
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, name := range p.Vacant {
+		for _, b := range a.retired {
+			if b.name == name {
+				list = append(list, b)
+			}
+		}
+		for _, f := range p.Funcs {
+			if f.Name == name {
+				list = append(list, body{name, rt.Range{Lo: f.OldLo, Hi: f.OldHi}})
+			}
+		}
+	}
+	return list
 }
 
 // became notes the new generation. mu is held.
@@ -357,14 +377,18 @@ func (a *agent) revive(code rt.Range) {
 
 // exchange applies writes in one stop of the world, as soon as no goroutine is in one of the windows, and fills in the
 // times. It changes nothing if it refuses.
-func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Window, funcs []patch.Func, reply *patch.ApplyReply) *patch.Error {
+func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Window, funcs []patch.Func, vacant []body, reply *patch.ApplyReply) *patch.Error {
 	ranges, _ := rangesOf(writes)
 	rt.PrepareCode()
 	opening, err := rt.Open(ranges)
 	if err != nil {
 		return refuse(patch.Internal, "code pages: "+err.Error())
 	}
-	s := rt.NewSwap(r, writes, windows)
+	bodies := make([]rt.Body, len(vacant))
+	for i, b := range vacant {
+		bodies[i] = rt.Body{Range: b.Range, Name: i}
+	}
+	s := rt.NewSwap(r, writes, windows, bodies)
 	var out rt.Outcome
 	attempts := uint32(0)
 	wait(windowPatience, func() bool {
@@ -373,7 +397,7 @@ func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Wi
 		if uint64(out.Pause) > reply.Pause {
 			reply.Pause, reply.Stopping = uint64(out.Pause), uint64(out.Stopping)
 		}
-		return out.State != rt.InWindow
+		return out.State != rt.InWindow && out.State != rt.Occupied
 	})
 	reply.Retries = attempts - 1
 	err = opening.Close()
@@ -383,6 +407,9 @@ func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Wi
 	case out.State == rt.InWindow:
 		return because(refuse(patch.WindowBusy, "a goroutine does not leave "+windowName(out.At, funcs)+
 			" for long enough to replace it"), err)
+	case out.State == rt.Occupied:
+		return because(refuse(patch.Occupied, "a goroutine is inside of "+vacant[out.At].name+
+			", which calls what is to be replaced and relies on its old body"), err)
 	case err != nil:
 		// It is live; that its pages stay writable harms nobody.
 		complain("code pages stay writable: " + err.Error())

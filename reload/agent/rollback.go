@@ -29,7 +29,7 @@ func (a *agent) rollback(base uint32, source string) []byte {
 	last := a.undo[len(a.undo)-1]
 	reply := patch.ApplyReply{Generation: generation + 1}
 	begin := rt.Nanotime()
-	if refused := a.exchange(a.runtime, last.writes, last.windows, last.funcs, &reply); refused != nil {
+	if refused := a.exchange(a.runtime, last.writes, last.windows, last.funcs, nil, &reply); refused != nil {
 		return refused.Encode()
 	}
 	reply.Swap = uint64(rt.Nanotime() - begin)

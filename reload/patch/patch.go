@@ -14,7 +14,7 @@
 //	          origin:u64 text:bytes rodata:bytes data:bytes bss:u64
 //	          module:u64 typelinks:u64 typelinkCount:u32
 //	          writes:list(write) early:list(write) revived:list(u64) itabs:list(itab) calls:list(u64)
-//	          funcs:list(func) windows:list(window) runtime
+//	          funcs:list(func) windows:list(window) vacant:list(string) runtime
 //	write   = addr:u64 expect:bytes new:bytes          (equal lengths, not 0)
 //	itab    = inter:u64 type:u64 slot:u64
 //	func    = name:string oldLo:u64 oldHi:u64 newLo:u64 newHi:u64
@@ -94,6 +94,9 @@ type Patch struct {
 	Funcs []Func
 	// Windows are where no goroutine may be stopped while Writes are applied.
 	Windows []Window
+	// Vacant names functions of which no goroutine may have an older body on its stack: those bodies may call what the
+	// patch replaces, and rely on what is no longer so.
+	Vacant []string
 
 	// Runtime says where the toolchain's runtime keeps what the agent needs.
 	Runtime Runtime
@@ -194,6 +197,10 @@ func (p *Patch) Encode() []byte {
 		w.u64(x.Lo)
 		w.u64(x.Hi)
 	}
+	w.u32(uint32(len(p.Vacant)))
+	for _, x := range p.Vacant {
+		w.str(x)
+	}
 	fields := p.Runtime.fields()
 	w.u32(uint32(len(fields)))
 	for _, f := range fields {
@@ -265,6 +272,12 @@ func Decode(b []byte) (*Patch, error) {
 		p.Windows = make([]Window, n)
 		for i := range p.Windows {
 			p.Windows[i] = Window{Lo: r.u64(), Hi: r.u64()}
+		}
+	}
+	if n := r.count(4); n > 0 {
+		p.Vacant = make([]string, n)
+		for i := range p.Vacant {
+			p.Vacant[i] = r.str()
 		}
 	}
 	fields := p.Runtime.fields()

@@ -54,6 +54,7 @@ const (
 	WindowBusy      Code = 9  // a goroutine does not leave the code that is to be overwritten
 	InitFailed      Code = 10 // a function of Calls panicked or did not return
 	NothingToUndo   Code = 11 // there is no refresh to roll back
+	Occupied        Code = 12 // a goroutine stays in an older body of one of Patch.Vacant
 )
 
 // String returns the words of the code.
@@ -69,6 +70,8 @@ func (c Code) String() string {
 		return "wrong go version"
 	case WrongGeneration:
 		return "wrong generation"
+	case Occupied:
+		return "occupied"
 	case Busy:
 		return "busy"
 	case Mismatch:

@@ -125,11 +125,7 @@ func (j *job) refresh(ctx context.Context) *Answer {
 	if len(req.Packages) == 0 && len(req.Moves) == 0 {
 		return j.finish(a, nil) // what differs makes no code
 	}
-	prepared, err := j.program.Prepare(ctx, j.proc, j.gen, req)
-	if err != nil {
-		return j.finish(a, err)
-	}
-	outcome, err := prepared.Commit(ctx)
+	outcome, err := j.program.Apply(ctx, j.proc, j.gen, req)
 	if err != nil {
 		return j.finish(a, err)
 	}

@@ -49,7 +49,8 @@ type Request struct {
 	State  *State          // of the process; not modified
 	Stubs  []Stub          // in import order
 	Funcs  []string        // declarations whose code is replaced, by link name
-	Fresh  map[string]bool // of these, the ones that must not run for callers compiled against the old
+	Leaky  map[string]bool // of these, the ones that let more of their parameters escape than older callers know
+	Fresh  map[string]bool // and the ones that get an address of their own, which older callers never call
 	Moves  []LineMove
 	Pairs  []ClosurePair
 	Stale  func(name string) bool // whether the build's object of this declaration is out of date

@@ -50,6 +50,7 @@ type Body struct {
 	Name      string
 	Lo, Hi    uint64 // [Lo, Hi) in text
 	Func      uint64 // address of its runtime._func
+	Times     int    // it was replaced
 	PCTab     uint64 // address that the _func's pc-value offsets count from
 	File      string // of its declaration
 	StartLine int

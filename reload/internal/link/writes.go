@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"maps"
 	"slices"
+	"strings"
 
 	"golang.org/x/arch/x86/x86asm"
 
+	"github.com/limeade-go/limeade/reload/internal/object"
 	"github.com/limeade-go/limeade/reload/patch"
 )
 
@@ -49,6 +51,7 @@ func (l *linker) writes() error {
 	if p.Early, err = l.uses.writes(); err != nil {
 		return err
 	}
+	p.Vacant = l.vacant()
 	p.Runtime, err = l.host.Runtime(l.state.Bias)
 	return err
 }
@@ -103,6 +106,58 @@ func loopsToEntry(code []byte) (back, calls bool) {
 		}
 	}
 	return back, calls
+}
+
+// vacant names the functions with older bodies that may call a leaky function directly. Such a body
+// hands out pointers into its stack, so no goroutine may be in one when the leaky code becomes live.
+// Calls through func values and interfaces assume that everything escapes.
+func (l *linker) vacant() []string {
+	if len(l.req.Leaky) == 0 {
+		return nil
+	}
+	names := map[string]bool{}
+	consider := func(name string, times int) {
+		if times > 1 || times == 1 && l.mayCallLeaky(name) {
+			names[name] = true
+		}
+	}
+	for _, r := range l.roots {
+		if r.old.Hi > r.old.Lo {
+			consider(r.node.key.Name, r.old.Times+1)
+		}
+	}
+	for _, b := range l.req.State.Bodies {
+		if b.Times > 0 {
+			consider(b.Name, b.Times)
+		}
+	}
+	return sortedKeys(names)
+}
+
+// mayCallLeaky reports whether the body of a function that the build compiled calls a leaky one.
+func (l *linker) mayCallLeaky(name string) bool {
+	def := l.host.Library.Lookup(name, object.ABIInternal)
+	if def.IsZero() {
+		return true // a closure of many forms
+	}
+	for r := range def.Relocs() {
+		if r.Type != object.Call || r.Sym.IsZero() {
+			continue
+		}
+		for _, decl := range owners(r.Sym.Name()) {
+			if l.req.Leaky[decl] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// HasValue reports whether the process may hold func values or method tables with the address of a
+// declaration: those would go on calling it where it gets an address of its own.
+func (h *Host) HasValue(decl string) bool {
+	rest, ok := withoutPackage(decl)
+	return !ok || strings.Contains(rest, ".") || len(h.Index.Addrs(decl+"·f", 0)) > 0
 }
 
 // verify checks the finished patch against its own tables: functions in order and inside the text, no
@@ -201,7 +256,7 @@ func (l *linker) result() *Result {
 func (l *linker) recordBody(n *node) {
 	s := l.state
 	fn := l.tab.funcs[n]
-	b := Body{Name: n.key.Name, Lo: n.addr, Hi: n.addr + uint64(n.sym.Size()), Func: fn, PCTab: l.tab.pctab.addr}
+	b := Body{Times: 1, Name: n.key.Name, Lo: n.addr, Hi: n.addr + uint64(n.sym.Size()), Func: fn, PCTab: l.tab.pctab.addr}
 	if fi, err := n.sym.DecodeFuncInfo(); err == nil {
 		b.StartLine = int(fi.StartLine)
 	}
@@ -210,9 +265,13 @@ func (l *linker) recordBody(n *node) {
 		s.Lines[fn] = Lines{StartLine: b.StartLine, File: b.File, Spans: spans}
 	}
 	entry := n.addr
+	if n.base {
+		b.Times = 0
+	}
 	for _, r := range l.roots {
 		if r.node == n && r.entry != 0 {
 			entry = r.entry
+			b.Times = r.old.Times + 1
 		}
 	}
 	s.Bodies[entry] = b

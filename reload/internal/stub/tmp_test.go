@@ -1,5 +1,14 @@
 package stub
-import ("testing";"os";"strings";"slices";"time";"github.com/limeade-go/limeade/reload/internal/build")
+
+import (
+	"github.com/limeade-go/limeade/reload/internal/build"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
 func TestTmp(t *testing.T) {
 	tc := newToolchain(t, "")
 	paths := strings.Fields(os.Getenv("PKGS"))
@@ -9,12 +18,18 @@ func TestTmp(t *testing.T) {
 		c.compileFull(t, build.FactFlags...)
 		var s shares
 		fs := c.funcs()
-		if os.Getenv("S") != "" { fs = sample(fs, 120) }
+		if os.Getenv("S") != "" {
+			fs = sample(fs, 120)
+		}
 		l := c.proveAll(t, fs, build.FactFlags...)
 		s.add(t, l)
 		var cpu, b []time.Duration
-		for _, p := range l { cpu = append(cpu, p.cpu); b = append(b, p.build) }
-		slices.Sort(cpu); slices.Sort(b)
+		for _, p := range l {
+			cpu = append(cpu, p.cpu)
+			b = append(b, p.build)
+		}
+		slices.Sort(cpu)
+		slices.Sort(b)
 		t.Logf("SUM %s %v full %v median %v p90 %v max %v build %v", path, s, c.fullTime, cpu[len(cpu)/2], cpu[len(cpu)*9/10], cpu[len(cpu)-1], b[len(b)/2])
 	}
 }

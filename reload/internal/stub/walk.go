@@ -9,15 +9,11 @@ import (
 // walk notes everything that a syntax tree of the file mentions.
 func (b *builder) walk(f *file, root ast.Node, level int) {
 	info := b.in.Info
-	see := b.see
-	if level == declared {
-		see = func(types.Type) {}
-	}
 	var visit func(n ast.Node) bool
 	visit = func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.SelectorExpr:
-			see(info.Types[n].Type)
+			b.see(info.Types[n].Type)
 			if sel := info.Selections[n]; sel != nil {
 				b.selection(sel, level)
 				if inst, ok := info.Instances[n.Sel]; ok {
@@ -34,7 +30,7 @@ func (b *builder) walk(f *file, root ast.Node, level int) {
 				}
 			}
 		case *ast.Ident:
-			see(info.Types[n].Type)
+			b.see(info.Types[n].Type)
 			if obj := b.ident(n, level); obj != nil && obj.Pkg() != b.in.Pkg && obj.Pkg() != nil {
 				if name := f.names[obj.Pkg()]; name != nil && name.Name() == "." && obj.Parent() == obj.Pkg().Scope() {
 					b.imports[name] = true
@@ -66,7 +62,7 @@ func (b *builder) walk(f *file, root ast.Node, level int) {
 			b.localTypes = true
 		}
 		if e, ok := n.(ast.Expr); ok {
-			see(info.Types[e].Type)
+			b.see(info.Types[e].Type)
 		}
 		return true
 	}

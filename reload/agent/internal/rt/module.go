@@ -294,7 +294,8 @@ func (r *Runtime) Itab(inter, typ uint64) uint64 {
 
 // Revive makes complete the itabs that the runtime made of types whose method tables have been filled since. Those hold
 // the address of unreachableMethod for a method that the linker had pruned. itabInit stores what is there already, and
-// the method in place of that address, each in one word, so the itab may be in use meanwhile.
+// the method in place of that address, each in one word, so the itab may be in use meanwhile. The image's own itabs are
+// read-only, and complete by Early; like the arena they lie within 2 GiB of the text, what the runtime allocates does not.
 //
 //go:norace
 //go:nocheckptr
@@ -303,9 +304,10 @@ func (r *Runtime) Revive(types []uint64) {
 		return
 	}
 	table := load(uintptr(r.ItabTable))
+	text := load(uintptr(r.FirstModuleData) + uintptr(r.ModTextOffset))
 	for i := range load(table + uintptr(r.ItabTableSizeOffset)) {
 		itab := load(table + uintptr(r.ItabTableEntriesOffset) + 8*i)
-		if itab != 0 && r.pruned(itab) && contains(types, uint64(load(itab+uintptr(r.ItabTypeOffset)))) {
+		if itab-text > 2<<30 && itab != 0 && r.pruned(itab) && contains(types, uint64(load(itab+uintptr(r.ItabTypeOffset)))) {
 			function[func(uintptr, bool) string](r.ItabInit)(itab, true)
 		}
 	}

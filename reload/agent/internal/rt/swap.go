@@ -13,6 +13,7 @@ type Swap struct {
 	r       *Runtime
 	writes  []patch.Write
 	windows []patch.Window // by address, without overlaps
+	vacant  []Body         // bodies that no goroutine may have on its stack
 }
 
 // An Outcome says what an attempt did.
@@ -32,11 +33,12 @@ const (
 	Done     State = iota // everything is written
 	Mismatch              // memory is not as expected
 	InWindow              // a goroutine was interrupted in a window
+	Occupied              // a goroutine has a body on its stack that must be vacant; At is its name's index
 )
 
 // NewSwap prepares a swap. The writes must not overlap, and their pages must be writable when Attempt is called.
-func NewSwap(r *Runtime, writes []patch.Write, windows []patch.Window) *Swap {
-	s := &Swap{r: r, writes: writes}
+func NewSwap(r *Runtime, writes []patch.Write, windows []patch.Window, vacant []Body) *Swap {
+	s := &Swap{r: r, writes: writes, vacant: vacant}
 	sorted := append([]patch.Window(nil), windows...)
 	sort.Slice(sorted, func(i, j int) bool { return sorted[i].Lo < sorted[j].Lo })
 	for _, w := range sorted {
@@ -55,16 +57,20 @@ func NewSwap(r *Runtime, writes []patch.Write, windows []patch.Window) *Swap {
 //go:norace
 func (s *Swap) Attempt() Outcome {
 	begin := nanotime()
+	var census *Census
+	if names := len(s.vacant); names > 0 {
+		census = NewCensus(s.r, append([]Body(nil), s.vacant...), names)
+	}
 	w := s.r.stop(uint8(s.r.StopReason))
 	stopped := nanotime()
-	state, at := s.inStop()
+	state, at := s.inStop(census)
 	pause := nanotime() - stopped
 	s.r.start(w)
 	return Outcome{State: state, At: at, Stopping: stopped - begin, Pause: pause}
 }
 
 //go:norace
-func (s *Swap) inStop() (State, uint64) {
+func (s *Swap) inStop(census *Census) (State, uint64) {
 	for i := range s.writes {
 		if !Equal(s.writes[i].Addr, s.writes[i].Expect) {
 			return Mismatch, s.writes[i].Addr
@@ -73,6 +79,14 @@ func (s *Swap) inStop() (State, uint64) {
 	if len(s.windows) > 0 {
 		if pc, in := s.interrupted(); in {
 			return InWindow, pc
+		}
+	}
+	if census != nil {
+		census.inStop(1<<63 - 1)
+		for i, n := range census.Counts {
+			if n > 0 || census.Partial > 0 {
+				return Occupied, uint64(i)
+			}
 		}
 	}
 	for i := range s.writes {
