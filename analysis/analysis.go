@@ -142,7 +142,10 @@ type Instance struct {
 	Generic string // link name of the generic function, method or type
 }
 
-// Checked is a type-checked package. Syntax trees and types are shared: nobody may change them.
+// Checked is a type-checked package. Syntax trees and types are shared: nobody may change them. A function whose body
+// nobody has to look at has none in Files, and Info says nothing of it; there are those of the functions in the set, of
+// all that they refer to, and of what those refer to that may be inlined or are small, of generic functions, of init
+// functions, and of those that declare types.
 type Checked struct {
 	Package *snapshot.Package
 	Fset    *token.FileSet
@@ -150,7 +153,8 @@ type Checked struct {
 	Types   *types.Package
 	Info    *types.Info // all maps filled
 
-	source decl.Source // keeps the syntax of Files alive
+	source decl.Source     // keeps the syntax of Files alive
+	bodies map[string]bool // link names of the functions that kept their bodies; nil: all
 }
 
 // ToolchainError says that the source or the export data of a package is of a newer Go than this program was built

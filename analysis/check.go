@@ -18,6 +18,7 @@ import (
 	"golang.org/x/tools/go/gcexportdata"
 
 	"github.com/limeade-go/limeade/analysis/decl"
+	"github.com/limeade-go/limeade/analysis/facts"
 	"github.com/limeade-go/limeade/analysis/snapshot"
 )
 
@@ -126,10 +127,10 @@ func (r *resolver) Import(imp string) (*types.Package, error) {
 
 // A checking is one package given to the type checker.
 type checking struct {
-	source   decl.Source
-	fset     *token.FileSet
-	noBodies bool
-	rel      func(string) string // for errors
+	source decl.Source
+	fset   *token.FileSet
+	bodies map[string]bool     // link names of the functions whose bodies are checked; nil: all
+	rel    func(string) string // for errors
 	// fresh returns a package that is checked from source, in place of what the build left; nil for most.
 	fresh func(path string) (*types.Package, error)
 }
@@ -140,18 +141,17 @@ func (im *importer) check(c checking) (*Checked, []SourceError, error) {
 	if needs := newer(pkg.GoVersion); needs != "" {
 		return nil, nil, &ToolchainError{Package: pkg.Path, Needs: needs, Built: runtime.Version()}
 	}
-	checked := &Checked{Package: pkg, Fset: c.fset, source: c.source, Info: newInfo()}
-	for _, f := range c.source.Files {
-		checked.Files = append(checked.Files, f.Parsed.Syntax)
-	}
+	checked := &Checked{Package: pkg, Fset: c.fset, source: c.source, bodies: c.bodies, Info: newInfo()}
+	checked.Files = c.files()
 	var list []SourceError
 	resolver := &resolver{im: im, pkg: pkg, fresh: c.fresh}
 	config := types.Config{
-		GoVersion:        pkg.GoVersion,
-		Sizes:            sizes,
-		Importer:         resolver,
-		FakeImportC:      true,
-		IgnoreFuncBodies: c.noBodies,
+		GoVersion:   pkg.GoVersion,
+		Sizes:       sizes,
+		Importer:    resolver,
+		FakeImportC: true,
+		// Without all bodies it cannot be told; Session.unusedImports does.
+		DisableUnusedImportCheck: c.bodies != nil,
 		Error: func(err error) {
 			e, ok := err.(types.Error)
 			if !ok || len(list) >= maxErrors {
@@ -170,11 +170,43 @@ func (im *importer) check(c checking) (*Checked, []SourceError, error) {
 	if resolver.err != nil {
 		return nil, nil, resolver.err
 	}
+	for i, f := range c.source.Files {
+		checked.Info.FileVersions[f.Parsed.Syntax] = checked.Info.FileVersions[checked.Files[i]]
+	}
 	if err != nil && len(list) == 0 {
 		return nil, nil, fmt.Errorf("package %s: %w", pkg.Path, err)
 	}
 	sortErrors(list)
 	return checked, list, nil
+}
+
+// files returns the syntax to check: without the bodies that nobody wants, but with those that go/types insists on, that
+// other packages instantiate, and in which types are numbered.
+func (c *checking) files() []*ast.File {
+	var files []*ast.File
+	names := make(map[*ast.FuncDecl]string)
+	for _, d := range c.source.Decls() {
+		if fn := d.Func(); fn != nil && c.bodies != nil && fn.Body != nil && !d.IsGeneric() && !d.HasLocalTypes() && (d.Kind == decl.Method || d.Name != "init") {
+			names[fn] = facts.DeclName(c.source.Package, d)
+		}
+	}
+	for _, f := range c.source.Files {
+		file := f.Parsed.Syntax
+		if c.bodies != nil {
+			stripped := *file
+			stripped.Decls = slices.Clone(file.Decls)
+			for i, d := range stripped.Decls {
+				if fn, ok := d.(*ast.FuncDecl); ok && names[fn] != "" && !c.bodies[names[fn]] {
+					bare := *fn
+					bare.Body = nil
+					stripped.Decls[i] = &bare
+				}
+			}
+			file = &stripped
+		}
+		files = append(files, file)
+	}
+	return files
 }
 
 func newInfo() *types.Info {

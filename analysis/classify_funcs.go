@@ -29,6 +29,7 @@ func (k *classifier) function(c decl.Change) {
 		return
 	}
 	before, after := k.oldFacts(k.name(c.Old)), k.newFacts(k.name(c.New))
+	var added []string // instantiations
 	spelled := c.Parts&(decl.TypeParams|decl.Signature) != 0
 	if before == nil || after == nil {
 		if spelled {
@@ -40,15 +41,24 @@ func (k *classifier) function(c decl.Change) {
 			k.signature(c)
 			return
 		}
-		if c.Parts&decl.Body != 0 && k.refusedBody(c.New, before, after) {
-			return
+		if c.Parts&decl.Body != 0 {
+			if k.refusedBody(c.New, before, after) {
+				return
+			}
+			var err error
+			if added, err = k.newInstances(before, after); err != nil {
+				k.err = err
+				return
+			}
 		}
 	}
-	switch {
+	switch kind := k.bodyKind(c, before); {
+	case len(added) > 0 && edit.Instantiation.Verdict() >= kind.Verdict():
+		k.edit(edit.Instantiation, c.New, strings.Join(added, ", "))
 	case c.Parts&decl.Names != 0:
 		k.edit(edit.ParameterNames, c.New, "")
 	case c.Parts&decl.Body != 0:
-		k.edit(k.bodyKind(c, before), c.New, "")
+		k.edit(kind, c.New, "")
 	case c.Parts&decl.Pragma != 0:
 		k.edit(edit.Pragma, c.New, "")
 	default:
@@ -105,15 +115,6 @@ func (k *classifier) refusedBody(d *decl.Decl, before, after *facts.Decl) bool {
 	}
 	if kind, detail := compareClosures(before.Closures, after.Closures); kind != edit.ClosureBody {
 		k.edit(kind, d, detail)
-		refused = true
-	}
-	added, err := k.newInstances(before, after)
-	if err != nil {
-		k.err = err
-		return true
-	}
-	if len(added) > 0 {
-		k.edit(edit.Instantiation, d, strings.Join(added, ", "))
 		refused = true
 	}
 	return refused

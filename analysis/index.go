@@ -267,13 +267,13 @@ func (s *Session) collect(snap *snapshot.Snapshot, p *snapshot.Package, key fact
 	if err != nil || len(list) > 0 {
 		return nil, err
 	}
-	f := s.collectFacts(snap, checked)
+	f := facts.Collect(s.factsInput(snap, checked))
 	s.index.put(p.Path, key, f)
 	return f, nil
 }
 
-func (s *Session) collectFacts(snap *snapshot.Snapshot, checked *Checked) *facts.Package {
-	return facts.Collect(facts.Input{
+func (s *Session) factsInput(snap *snapshot.Snapshot, checked *Checked) facts.Input {
+	return facts.Input{
 		Source:   checked.source,
 		Types:    checked.Types,
 		Info:     checked.Info,
@@ -284,5 +284,5 @@ func (s *Session) collectFacts(snap *snapshot.Snapshot, checked *Checked) *facts
 			p := snap.Package(path)
 			return p != nil && p.Local
 		},
-	})
+	}
 }

@@ -2,7 +2,6 @@ package analysis
 
 import (
 	"cmp"
-	"context"
 	"go/ast"
 	"go/types"
 	"maps"
@@ -32,23 +31,24 @@ type program struct {
 	owner    map[string]*facts.Package
 }
 
-func (c *comparison) newProgram(ctx context.Context) (*program, error) {
+// program loads the facts of a snapshot that the changed packages touch.
+func (c *comparison) program(snap *snapshot.Snapshot, k *keys) (*program, error) {
 	touched := make(map[string]bool)
 	for _, p := range c.changed {
 		touched[p.path()] = true
 	}
 	var cone []*snapshot.Package
-	for _, p := range importOrder(c.new) {
+	for _, p := range importOrder(snap) {
 		if touched[p.Path] || slices.ContainsFunc(p.Imports, func(imp string) bool { return touched[imp] }) {
 			touched[p.Path] = true
 			cone = append(cone, p)
 		}
 	}
-	known, err := c.factsOf(ctx, c.new, c.newKeys, cone)
+	known, err := c.factsOf(c.ctx, snap, k, cone)
 	if err != nil {
 		return nil, err
 	}
-	prog := &program{env: c.env, snapshot: c.new, owner: make(map[string]*facts.Package)}
+	prog := &program{env: c.env, snapshot: snap, owner: make(map[string]*facts.Package)}
 	for _, p := range cone {
 		f := known[p.Path]
 		if f == nil {
@@ -341,35 +341,73 @@ func (s *set) instantiate(d *facts.Decl) {
 	}
 }
 
+// Bounds of what the writer of stubs keeps of functions that a function of the set refers to: it takes bodies that may
+// be inlined, and as long as it does not know, small ones that are few calls away.
+const (
+	nearBody  = 5
+	smallBody = 150
+)
+
+// bodies returns, by package, the functions whose bodies are looked at when the set is compiled.
+func (s *set) bodies() map[string]map[string]bool {
+	need := make(map[string]map[string]bool)
+	level := make(map[string]int)
+	var work []string
+	add := func(name string, at int) {
+		pkg := s.owner[name]
+		if _, ok := level[name]; ok || pkg == nil || !isFunc(pkg.Decl(name)) {
+			return
+		}
+		level[name] = at
+		if need[pkg.Path] == nil {
+			need[pkg.Path] = make(map[string]bool)
+		}
+		need[pkg.Path][name] = true
+		work = append(work, name)
+	}
+	for name := range s.members {
+		add(name, 0)
+	}
+	for _, wrappers := range s.wrappers {
+		for w := range wrappers {
+			add(w.Method, 0)
+		}
+	}
+	for len(work) > 0 {
+		name := work[0]
+		work = work[1:]
+		pkg, at := s.owner[name], level[name]
+		d := pkg.Decl(name)
+		if at == 0 || s.inlinable(d) || at < nearBody && d.Size <= smallBody {
+			for _, r := range d.Refs {
+				add(pkg.Names[r.Target()], at+1)
+			}
+		}
+	}
+	return need
+}
+
 // recompile finds what has to be compiled anew, and which package variables have a value that follows from code that
 // changed.
 func (c *comparison) recompile() error {
 	if len(c.report.Errors) > 0 {
 		return nil
 	}
-	var names []string
+	if len(c.changedFuncs()) == 0 {
+		return nil
+	}
+	prog, err := c.program(c.new, c.newKeys)
+	if err != nil {
+		return err
+	}
+	names := slices.DeleteFunc(c.changedFuncs(), func(name string) bool { return prog.decl(name) == nil })
 	old := make(map[string]*facts.Decl)
 	for _, p := range c.changed {
-		if p.oldFacts == nil {
-			continue
-		}
-		for _, change := range p.delta.Decls {
-			if change.New == nil || change.New.Func() == nil || change.New.Func().Body == nil || change.New.Name == "_" {
-				continue
-			}
-			if change.Parts&(decl.Body|decl.Pragma|decl.Names|decl.Signature|decl.TypeParams) != 0 {
-				name := facts.DeclName(p.new.Package, change.New)
-				names = append(names, name)
+		for _, name := range names {
+			if p.oldFacts != nil && p.oldFacts.Decl(name) != nil {
 				old[name] = p.oldFacts.Decl(name)
 			}
 		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	prog, err := c.newProgram(c.ctx)
-	if err != nil {
-		return err
 	}
 	c.dependents(prog, names)
 	s := prog.newSet()
@@ -397,6 +435,25 @@ func (c *comparison) initializers(s *set) {
 			c.add(edit.InitializerClosure, name, c.placeIn(s.program, name), detail)
 		}
 	}
+}
+
+// changedFuncs returns the link names of the functions with bodies that were there before and changed.
+func (c *comparison) changedFuncs() []string {
+	var names []string
+	for _, p := range c.changed {
+		if p.delta == nil {
+			continue
+		}
+		for _, change := range p.delta.Decls {
+			if change.New == nil || change.New.Func() == nil || change.New.Func().Body == nil || change.New.Name == "_" {
+				continue
+			}
+			if change.Parts&(decl.Body|decl.Pragma|decl.Names|decl.Signature|decl.TypeParams) != 0 {
+				names = append(names, facts.DeclName(p.new.Package, change.New))
+			}
+		}
+	}
+	return names
 }
 
 // dependents reports the variables whose initialisers call a function that changed, directly or not.
@@ -443,6 +500,7 @@ func (c *comparison) placeIn(prog *program, name string) place {
 // sets turns a set into what the report shows, with type-checked packages.
 func (c *comparison) sets(s *set) ([]PackageSet, error) {
 	var sets []PackageSet
+	need := s.bodies()
 	for _, pkg := range s.order {
 		set := PackageSet{Path: pkg.Path}
 		for _, w := range slices.SortedFunc(maps.Keys(s.wrappers[pkg.Path]), compareWrappers) {
@@ -462,7 +520,7 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 		if len(members)+len(set.Wrappers)+len(set.Instances) == 0 {
 			continue
 		}
-		checked, err := c.checkedPackage(pkg.Path)
+		checked, err := c.checkedPackage(pkg.Path, need[pkg.Path])
 		if err != nil {
 			return nil, err
 		}
@@ -506,40 +564,73 @@ func matchClosures(old, new *facts.Decl) []ClosureMatch {
 	return list
 }
 
-// checkedPackage returns a type-checked package of the new snapshot, from this comparison or one before.
-func (c *comparison) checkedPackage(path string) (*Checked, error) {
-	if p := c.byPath[path]; p != nil && p.checked != nil {
+// checkedPackage returns a type-checked package of the new snapshot with the bodies of those functions, from this
+// comparison or one before.
+func (c *comparison) checkedPackage(path string, bodies map[string]bool) (*Checked, error) {
+	if p := c.byPath[path]; p != nil && p.checked != nil && p.checked.covers(bodies) {
 		return p.checked, nil
 	}
 	p := c.new.Package(path)
-	if checked := c.recall(p); checked != nil {
+	checked, had := c.recall(p, bodies)
+	if checked != nil {
 		return checked, nil
 	}
-	checked, list, err := c.checkNew(p, false)
+	wanted := maps.Clone(bodies)
+	if wanted == nil {
+		wanted = make(map[string]bool)
+	}
+	maps.Copy(wanted, had)
+	if c.fresh[path] != nil {
+		wanted = nil
+	}
+	checked, list, err := c.checkNew(p, wanted)
 	if err != nil {
 		return nil, err
 	}
 	if len(list) > 0 {
 		return nil, list[0]
 	}
-	c.keep(c.newKeys.of(p), checked)
+	if !c.stale[path] {
+		c.keep(c.newKeys.of(p), checked)
+	}
 	return checked, nil
 }
 
-// recall returns a package of the new snapshot that was type-checked before, nil if it was not: against the export data
-// that it relies on still, and in the same importer.
-func (c *comparison) recall(p *snapshot.Package) *Checked {
+// covers reports whether the bodies of those functions were checked; nil stands for all.
+func (c *Checked) covers(bodies map[string]bool) bool {
+	if c.bodies == nil {
+		return true
+	}
+	if bodies == nil {
+		return false
+	}
+	for name := range bodies {
+		if !c.bodies[name] {
+			return false
+		}
+	}
+	return true
+}
+
+// recall returns a package of the new snapshot that was type-checked before with those bodies, nil if it was not: against
+// the export data that it relies on still, and in the same importer. In the second case it returns the bodies with which
+// it was checked, if any.
+func (c *comparison) recall(p *snapshot.Package, bodies map[string]bool) (*Checked, map[string]bool) {
 	if slices.ContainsFunc(p.Imports, func(imp string) bool { return c.stale[imp] }) {
-		return nil
+		return nil, nil
 	}
 	key := c.newKeys.of(p)
 	for i, r := range c.recent {
-		if r.key == key && r.importer == c.importer.generation {
-			c.recent = append(slices.Delete(c.recent, i, i+1), r)
-			return r.checked
+		if r.key != key || r.importer != c.importer.generation {
+			continue
 		}
+		if !r.checked.covers(bodies) {
+			return nil, r.checked.bodies
+		}
+		c.recent = append(slices.Delete(c.recent, i, i+1), r)
+		return r.checked, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // keep remembers a type-checked package and forgets the oldest ones.
@@ -549,7 +640,7 @@ func (s *Session) keep(key factKey, checked *Checked) {
 		content, _ := f.Content()
 		size += len(content)
 	}
-	s.recent = slices.DeleteFunc(s.recent, func(r recentCheck) bool { return r.checked == checked })
+	s.recent = slices.DeleteFunc(s.recent, func(r recentCheck) bool { return r.key == key })
 	s.recent = append(s.recent, recentCheck{key, s.importer.generation, size, checked})
 	total := 0
 	for i, r := range slices.Backward(s.recent) {

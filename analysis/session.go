@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"go/types"
+	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,8 +25,16 @@ type Session struct {
 	importer *importer
 	index    *Index
 
-	mu     sync.Mutex // one comparison at a time; guards recent
+	mu     sync.Mutex // one comparison at a time; guards the rest
 	recent []recentCheck
+	apis   map[apiKey]facts.APIDiff
+}
+
+// An apiKey is a version of a package as others see it.
+type apiKey struct {
+	path     string
+	importer int // generation of imported packages
+	sees     factKey
 }
 
 // A recentCheck is a type-checked package and what it follows from.
@@ -44,7 +54,10 @@ func NewSession(env Env, index *Index) *Session {
 	if index == nil {
 		index = NewIndex()
 	}
-	return &Session{env: env, importer: &importer{env: env, packages: make(map[string]*types.Package)}, index: index}
+	return &Session{
+		env: env, index: index, apis: make(map[apiKey]facts.APIDiff),
+		importer: &importer{env: env, packages: make(map[string]*types.Package)},
+	}
 }
 
 // Index returns the session's index.
@@ -188,6 +201,27 @@ func (c *comparison) protect(k edit.Kind, old, new *snapshot.Package) {
 	}
 }
 
+// changedBodies returns the link names of the functions that differ, if that is all and they differ in nothing but their
+// bodies, names of parameters and pragmas; nil otherwise.
+func (p *changedPackage) changedBodies() map[string]bool {
+	names := make(map[string]bool)
+	for _, c := range p.delta.Decls {
+		if c.Old == nil || c.New == nil || c.Requalified || c.Parts&^(decl.Body|decl.Names|decl.Pragma) != 0 {
+			return nil
+		}
+		if c.Parts != 0 && (c.Old.Func() == nil || c.Old.HasLocalTypes() || c.New.HasLocalTypes()) {
+			return nil
+		}
+		if c.Parts != 0 {
+			names[facts.DeclName(p.new.Package, c.New)] = true
+		}
+	}
+	if p.delta.Rearranged && slices.ContainsFunc(p.new.Decls(), (*decl.Decl).HasLocalTypes) {
+		return nil
+	}
+	return names
+}
+
 // importOrder returns the Local packages of a snapshot so that each comes after those that it imports, directly or not.
 func importOrder(snap *snapshot.Snapshot) []*snapshot.Package {
 	var order []*snapshot.Package
@@ -219,6 +253,10 @@ func (c *comparison) check() error {
 	for _, p := range c.changed {
 		c.byPath[p.path()] = p
 	}
+	near, err := c.likelyBodies()
+	if err != nil {
+		return err
+	}
 	for _, p := range importOrder(c.new) {
 		relies := slices.ContainsFunc(p.Imports, func(imp string) bool { return c.stale[imp] })
 		if relies {
@@ -241,11 +279,14 @@ func (c *comparison) check() error {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
+		var bodies map[string]bool
+		if pkg != nil && !relies {
+			bodies = near[p.Path]
+		}
 		var list []SourceError
-		checked := c.recall(p)
+		checked, _ := c.recall(p, bodies)
 		if checked == nil {
-			var err error
-			if checked, list, err = c.checkNew(p, false); err != nil {
+			if checked, list, err = c.checkNew(p, bodies); err != nil {
 				return err
 			}
 		}
@@ -266,10 +307,44 @@ func (c *comparison) check() error {
 	return nil
 }
 
-// checkNew type-checks a package of the new snapshot.
-func (c *comparison) checkNew(p *snapshot.Package, noBodies bool) (*Checked, []SourceError, error) {
+// likelyBodies returns, for each package in which nothing but bodies changed, which bodies have to be checked: those that
+// changed, and those that are looked at when they are compiled, as far as the old source tells. Bodies that did not
+// change have no new errors.
+func (c *comparison) likelyBodies() (map[string]map[string]bool, error) {
+	likely := make(map[string]map[string]bool)
+	for _, p := range c.changed {
+		if p.broken {
+			continue
+		}
+		if names := p.changedBodies(); len(names) > 0 {
+			likely[p.path()] = names
+		}
+	}
+	if len(likely) == 0 {
+		return nil, nil
+	}
+	prog, err := c.program(c.old, c.oldKeys)
+	if err != nil {
+		return nil, err
+	}
+	s := prog.newSet()
+	for _, name := range c.changedFuncs() {
+		if prog.decl(name) != nil {
+			s.add(name, Changed)
+		}
+	}
+	for path, bodies := range s.bodies() {
+		if likely[path] != nil {
+			maps.Copy(likely[path], bodies)
+		}
+	}
+	return likely, nil
+}
+
+// checkNew type-checks a package of the new snapshot, with those bodies; nil stands for all.
+func (c *comparison) checkNew(p *snapshot.Package, bodies map[string]bool) (*Checked, []SourceError, error) {
 	source := decl.Load(c.new, p.Path)
-	return c.importer.check(checking{source: source, fset: c.new.Fset(), fresh: c.freshPackage, noBodies: noBodies, rel: c.new.Rel})
+	return c.importer.check(checking{source: source, fset: c.new.Fset(), fresh: c.freshPackage, bodies: bodies, rel: c.new.Rel})
 }
 
 // freshPackage returns a package whose export data is stale: its API changed, or it relies on one of which it did. One
@@ -278,7 +353,7 @@ func (c *comparison) freshPackage(path string) (*types.Package, error) {
 	if !c.stale[path] || c.fresh[path] != nil {
 		return c.fresh[path], nil
 	}
-	checked, _, err := c.checkNew(c.new.Package(path), true)
+	checked, _, err := c.checkNew(c.new.Package(path), map[string]bool{})
 	if err != nil {
 		return nil, err
 	}
@@ -300,7 +375,15 @@ func (c *comparison) compareAPI(checked *Checked) error {
 	if err != nil {
 		return err
 	}
-	diff := facts.CompareAPI(built, checked.Types)
+	key := apiKey{path, c.importer.generation, factKey(c.newKeys.sees(path))}
+	diff, ok := c.apis[key]
+	if !ok {
+		diff = facts.CompareAPI(built, checked.Types)
+		if len(c.apis) > maxImports {
+			clear(c.apis)
+		}
+		c.apis[key] = diff
+	}
 	if !diff.Same {
 		c.stale[path] = true
 		c.typesChanged = c.typesChanged || diff.Types
@@ -362,9 +445,50 @@ func (c *comparison) facts() error {
 		}
 		key := c.newKeys.of(p.new.Package)
 		if p.newFacts = c.index.get(p.path(), key); p.newFacts == nil {
-			p.newFacts = c.collectFacts(c.new, p.checked)
+			if changed := p.changedBodies(); changed != nil {
+				p.newFacts = facts.Update(p.oldFacts, c.factsInput(c.new, p.checked), changed)
+			} else {
+				p.newFacts = facts.Collect(c.factsInput(c.new, p.checked))
+			}
 			c.index.put(p.path(), key, p.newFacts)
+		}
+		if p.checked.bodies != nil {
+			list := unusedImports(p, c.new)
+			c.report.Errors = append(c.report.Errors, list...)
+			p.broken = len(list) > 0
 		}
 	}
 	return nil
+}
+
+// unusedImports returns the imports of changed files that nothing in them names any more: the type checker cannot tell
+// when it does not see all bodies.
+func unusedImports(p *changedPackage, snap *snapshot.Snapshot) []SourceError {
+	used := make(map[*snapshot.File]map[string]bool)
+	for i, d := range p.new.Decls() {
+		file := d.Parsed.File
+		if used[file] == nil {
+			used[file] = make(map[string]bool)
+		}
+		for _, n := range p.newFacts.Decls[i].Imports {
+			used[file][p.newFacts.Names[n]] = true
+		}
+	}
+	var list []SourceError
+	for _, f := range p.new.Files {
+		if o := p.old.Package.File(f.Parsed.File.Path); o != nil && o.Hash == f.Parsed.File.Hash {
+			continue
+		}
+		for _, imp := range f.Imports {
+			if imp.Name == "_" || imp.Name == "." || imp.Path == "C" || used[f.Parsed.File][p.new.Package.ImportPath(imp.Path)] {
+				continue
+			}
+			message := fmt.Sprintf("%q imported and not used", imp.Path)
+			if name := imp.Name; name != "" && name != path.Base(imp.Path) {
+				message = fmt.Sprintf("%q imported as %s and not used", imp.Path, name)
+			}
+			list = append(list, sourceError(f.Parsed.Fset.PositionFor(imp.Pos, false), message, snap.Rel))
+		}
+	}
+	return list
 }

@@ -182,6 +182,12 @@ func (d *Decl) Position() token.Position { return d.Parsed.Fset.PositionFor(d.Po
 // HasLiterals reports whether there are function literals in d.
 func (d *Decl) HasLiterals() bool { return d.literals }
 
+// IsGeneric reports whether d is a function with type parameters, or a method of a type that has some.
+func (d *Decl) IsGeneric() bool {
+	fn := d.Func()
+	return fn != nil && (fn.Type.TypeParams != nil || len(receiverTypeParams(fn.Recv)) > 0)
+}
+
 // HasLocalTypes reports whether types are declared in functions of d.
 func (d *Decl) HasLocalTypes() bool { return d.locals }
 

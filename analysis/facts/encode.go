@@ -56,11 +56,12 @@ func (w *writer) decl(d *Decl) {
 	w.b = append(w.b, byte(d.Kind), byte(d.Flags))
 	w.fixed(uint64(d.Type))
 	w.uint(int(d.Call))
+	w.uint(d.Size)
 	w.uint(len(d.Refs))
 	for _, r := range d.Refs {
 		w.uint(int(r))
 	}
-	for _, list := range [][]uint32{d.Dynamic, d.Holds, d.Values, d.Instances} {
+	for _, list := range [][]uint32{d.Dynamic, d.Holds, d.Values, d.Instances, d.Imports} {
 		w.uint(len(list))
 		for _, n := range list {
 			w.uint(int(n))
@@ -197,10 +198,11 @@ func (r *reader) name(shift uint) uint64 {
 func (r *reader) decl() Decl {
 	d := Decl{Name: r.str(), Kind: decl.Kind(r.enum(byte(decl.Type))), Flags: Flags(r.byte()), Type: Fingerprint(r.fixed())}
 	d.Call = uint32(r.name(0))
+	d.Size = int(min(r.uint(), MaxSize))
 	for range r.count() {
 		d.Refs = append(d.Refs, Ref(r.name(8)))
 	}
-	for _, list := range []*[]uint32{&d.Dynamic, &d.Holds, &d.Values, &d.Instances} {
+	for _, list := range []*[]uint32{&d.Dynamic, &d.Holds, &d.Values, &d.Instances, &d.Imports} {
 		for range r.count() {
 			*list = append(*list, uint32(r.name(0)))
 		}

@@ -38,13 +38,18 @@ type Decl struct {
 	Type  Fingerprint // what others can know of it: its type, a constant's value, what a type is made of
 	Call  uint32      // of a method: how Dynamic names it; 0 for others, Names[0] is ""
 
+	Size      int // syntax nodes of a function's body, at most MaxSize
 	Refs      []Ref
 	Dynamic   []uint32 // methods of interfaces that it calls or takes: "Name signature"
 	Holds     []uint32 // types with methods that expressions in it have: link names
 	Values    []uint32 // methods that it takes as values, by their receiver: "pkg.T.M" or "pkg.(*T).M"
 	Instances []uint32 // generic functions and types with the type arguments that they are used with
+	Imports   []uint32 // packages that it names: paths
 	Closures  []*Closure
 }
+
+// MaxSize is how far Decl.Size counts.
+const MaxSize = 200
 
 // Flags are properties of a declaration.
 type Flags uint8
@@ -134,6 +139,26 @@ func Collect(in Input) *Package {
 	return c.pkg
 }
 
+// Update returns the facts of a package of which only the functions in changed, by link name, differ from the version
+// that old tells of, and in nothing but their bodies: all else is taken over. Names grows only.
+func Update(old *Package, in Input, changed map[string]bool) *Package {
+	c := collector{
+		Input:   in,
+		pkg:     &Package{Path: old.Path, API: old.API, Names: slices.Clone(old.Names), Locals: old.Locals, Promotions: old.Promotions},
+		numbers: maps.Clone(old.number),
+	}
+	for _, d := range in.Source.Decls() {
+		name := DeclName(in.Source.Package, d)
+		if o := old.Decl(name); o != nil && !changed[name] {
+			c.pkg.Decls = append(c.pkg.Decls, *o)
+			continue
+		}
+		c.decl(d)
+	}
+	c.pkg.index()
+	return c.pkg
+}
+
 type collector struct {
 	Input
 	pkg     *Package
@@ -142,7 +167,7 @@ type collector struct {
 
 	d     *Decl // being collected
 	refs  map[uint32]Ref
-	lists [4]map[uint32]bool // Dynamic, Holds, Values, Instances
+	lists [5]map[uint32]bool // Dynamic, Holds, Values, Instances, Imports
 }
 
 func (c *collector) number(name string) uint32 {
@@ -180,6 +205,7 @@ func (c *collector) decl(d *decl.Decl) {
 		if neverInlined(n, c.Info, c.Profiled) {
 			c.d.Flags |= NeverInlined
 		}
+		c.d.Size = size(n.Body)
 		if c.endless(n.Body) {
 			c.d.Flags |= Endless
 		}
@@ -204,7 +230,7 @@ func (c *collector) decl(d *decl.Decl) {
 		}
 	}
 	c.d.Refs = slices.Sorted(maps.Values(c.refs))
-	for i, list := range []*[]uint32{&c.d.Dynamic, &c.d.Holds, &c.d.Values, &c.d.Instances} {
+	for i, list := range []*[]uint32{&c.d.Dynamic, &c.d.Holds, &c.d.Values, &c.d.Instances, &c.d.Imports} {
 		*list = slices.Sorted(maps.Keys(c.lists[i]))
 	}
 }
@@ -216,6 +242,19 @@ func (c *collector) object(obj types.Object) {
 	var p printer
 	p.object(obj)
 	c.d.Type = fingerprint(p.b)
+}
+
+func size(body *ast.BlockStmt) int {
+	n := 0
+	if body != nil {
+		ast.Inspect(body, func(node ast.Node) bool {
+			if node != nil && n < MaxSize {
+				n++
+			}
+			return n < MaxSize
+		})
+	}
+	return n
 }
 
 // walk collects what the tree refers to.
@@ -280,6 +319,10 @@ type place struct{ runs, literal, stored bool }
 
 func (c *collector) ident(id *ast.Ident, at place) {
 	obj := c.Info.Uses[id]
+	if name, ok := obj.(*types.PkgName); ok {
+		c.lists[4][c.number(name.Imported().Path())] = true
+		return
+	}
 	if obj == nil || obj.Pkg() == nil {
 		return
 	}

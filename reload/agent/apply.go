@@ -392,8 +392,13 @@ func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Wi
 	var out rt.Outcome
 	attempts := uint32(0)
 	wait(windowPatience, func() bool {
-		out = s.Attempt()
 		attempts++
+		// All stacks are read in one stop before the writes. While that is going to find something, read them in short ones.
+		if c := census(r, bodies, len(bodies)); c != nil && c.Found() >= 0 {
+			out = rt.Outcome{State: rt.Occupied, At: uint64(c.Found())}
+			return false
+		}
+		out = s.Attempt()
 		if uint64(out.Pause) > reply.Pause {
 			reply.Pause, reply.Stopping = uint64(out.Pause), uint64(out.Stopping)
 		}
@@ -408,7 +413,11 @@ func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Wi
 		return because(refuse(patch.WindowBusy, "a goroutine does not leave "+windowName(out.At, funcs)+
 			" for long enough to replace it"), err)
 	case out.State == rt.Occupied:
-		return because(refuse(patch.Occupied, "a goroutine is inside of "+vacant[out.At].name+
+		name := "code of which the stack cannot be read" // frames of C, for example
+		if out.At < uint64(len(vacant)) {
+			name = vacant[out.At].name
+		}
+		return because(refuse(patch.Occupied, "a goroutine is inside of "+name+
 			", which calls what is to be replaced and relies on its old body"), err)
 	case err != nil:
 		// It is live; that its pages stay writable harms nobody.

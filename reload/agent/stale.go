@@ -36,10 +36,7 @@ func (a *agent) stale() []byte {
 	if len(bodies) == 0 {
 		return patch.StaleReply{}.Encode()
 	}
-	c := rt.NewCensus(r, bodies, len(names))
-	for !c.Slice(staleSlice) {
-		rt.Sleep(staleGap)
-	}
+	c := census(r, bodies, len(names))
 	reply := patch.StaleReply{Partial: c.Partial}
 	for i, n := range c.Counts {
 		if n > 0 {
@@ -48,4 +45,16 @@ func (a *agent) stale() []byte {
 	}
 	sort.Slice(reply.Funcs, func(i, j int) bool { return reply.Funcs[i].Func < reply.Funcs[j].Func })
 	return reply.Encode()
+}
+
+// census reads all stacks in slices; nil if there is nothing to look for.
+func census(r *rt.Runtime, bodies []rt.Body, names int) *rt.Census {
+	if len(bodies) == 0 {
+		return nil
+	}
+	c := rt.NewCensus(r, append([]rt.Body(nil), bodies...), names)
+	for !c.Slice(staleSlice) {
+		rt.Sleep(staleGap)
+	}
+	return c
 }

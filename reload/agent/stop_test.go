@@ -166,6 +166,47 @@ func TestStale(t *testing.T) {
 	}
 }
 
+// TestVacant: code that must not be on any stack is waited for and, if it stays, refuses the patch; older bodies count too.
+func TestVacant(t *testing.T) {
+	for _, name := range []string{"go1.25", "go1.26", "go1.27"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, build(t, name), "serve")
+			c := p.dial()
+			p.check("park 3", "ok")
+			q := p.newPatch(hello(t, c), returns(42))
+			p.detour(q, "main.answer", 0, 6)
+			p.detour(q, "main.park", 0, 6)
+			q.Vacant = []string{"main.nobody", "main.park"}
+			before := p.snapshot(c)
+			_, err := c.Apply(context.Background(), q.Encode())
+			refused(t, err, patch.Occupied, "a goroutine is inside of main.park")
+			p.unchanged(c, before, "code that is not vacant")
+			p.check("answer", "1")
+
+			// Retired code counts as well.
+			q.Vacant = nil
+			apply(t, c, q)
+			p.check("answer", "42")
+			h := hello(t, c)
+			q2 := p.newPatch(h, returns(43))
+			lo, _ := p.symbol("main.answer")
+			q2.Writes = []patch.Write{{Addr: lo, Expect: jump(lo, q.Origin), New: jump(lo, q2.Origin)}}
+			q2.Vacant = []string{"main.park"}
+			result := make(chan error, 1)
+			go func() {
+				_, err := c.Apply(context.Background(), q2.Encode())
+				result <- err
+			}()
+			p.check("unpark 3", "ok") // while the agent waits, or before
+			if err := <-result; err != nil {
+				t.Fatal(err)
+			}
+			p.check("answer", "43")
+		})
+	}
+}
+
 // TestStaleDeep reads a stack of a million frames in slices.
 func TestStaleDeep(t *testing.T) {
 	p := start(t, build(t, "go1.26"), "serve")

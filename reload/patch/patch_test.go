@@ -22,6 +22,8 @@ func full() *Patch {
 		Calls:   []uint64{origin + 32},
 		Funcs:   []Func{{"main.f", 0x401000, 0x401020, origin, origin + 32}},
 		Windows: []Window{{0x401000, 0x401005}},
+		Revived: []uint64{0x600100},
+		Vacant:  []string{"main.g", ""},
 	}
 	for i, f := range p.Runtime.fields() {
 		*f = uint64(i + 1)

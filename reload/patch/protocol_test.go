@@ -111,7 +111,7 @@ func TestPromises(t *testing.T) {
 }
 
 func TestCodes(t *testing.T) {
-	for c := Internal; c <= NothingToUndo; c++ {
+	for c := Internal; c <= Occupied; c++ {
 		if s := c.String(); s == "code "+strconv.Itoa(int(c)) {
 			t.Errorf("code %d has no words", c)
 		}

@@ -13,6 +13,7 @@ import (
 // A Runtime is a patch's description of the runtime that has been found true of this process.
 type Runtime struct {
 	patch.Runtime
+	image *Image
 	// The functions that are called by address. They are made once: making one allocates.
 	stop            func(reason uint8) worldStop // waits for a garbage collection to end before it stops the world
 	start           func(worldStop)
@@ -57,6 +58,8 @@ func Check(p *patch.Runtime, im *Image) (*Runtime, error) {
 		{p.ModulesInit, "runtime.modulesinit"},
 		{p.AsyncPreemptLo, "runtime.asyncPreempt"},
 		{p.AsyncPreempt2Lo, "runtime.asyncPreempt2"},
+		{p.ItabInit, "runtime.itabInit"},
+		{p.UnreachableMethod, "runtime.unreachableMethod"},
 		{p.ModuleTypelinks, "runtime.moduleTypelinks"},
 	} {
 		if f.entry == 0 && f.name == "runtime.moduleTypelinks" {
@@ -75,7 +78,7 @@ func Check(p *patch.Runtime, im *Image) (*Runtime, error) {
 		return nil, errors.New("runtime.moduleTypelinks and its map are not both given")
 	}
 	for _, v := range [...]struct{ addr, size uint64 }{
-		{p.FirstModuleData, p.ModuleDataSize}, {p.AllGLen, 8}, {p.AllGPtr, 8}, {p.ModuleToTypelinks, 8},
+		{p.FirstModuleData, p.ModuleDataSize}, {p.AllGLen, 8}, {p.AllGPtr, 8}, {p.ModuleToTypelinks, 8}, {p.ItabTable, 8},
 	} {
 		if v.addr != 0 && (v.addr%8 != 0 || !im.Contains(v.addr, v.size)) {
 			return nil, errors.New("the variable at " + Hex(v.addr) + " is not in the program's data")
@@ -102,8 +105,13 @@ func Check(p *patch.Runtime, im *Image) (*Runtime, error) {
 		}
 		extent = max(extent, o+8)
 	}
-	if p.FuncPcspOffset >= maxOffset {
-		return nil, errors.New("runtime._func has no offset " + Hex(p.FuncPcspOffset))
+	for _, o := range [...]uint64{
+		p.FuncPcspOffset, p.ItabTableSizeOffset, p.ItabTableEntriesOffset, p.ItabInterOffset, p.ItabTypeOffset,
+		p.ItabFunOffset, p.ItabHashOffset, p.TypeHashOffset, p.InterfaceMethodsLenOffset,
+	} {
+		if o >= maxOffset {
+			return nil, errors.New("a structure of the runtime has no offset " + Hex(o))
+		}
 	}
 	maps, err := Maps()
 	if err != nil {
@@ -111,6 +119,7 @@ func Check(p *patch.Runtime, im *Image) (*Runtime, error) {
 	}
 	r := &Runtime{
 		Runtime:         *p,
+		image:           im,
 		stop:            function[func(uint8) worldStop](p.StopTheWorldGC),
 		start:           function[func(worldStop)](p.StartTheWorldGC),
 		modulesinit:     function[func()](p.ModulesInit),

@@ -157,6 +157,22 @@ func NewCensus(r *Runtime, bodies []Body, names int) *Census {
 	return &Census{r: r, bodies: bodies, Counts: make([]uint32, names), hit: make([]bool, names)}
 }
 
+// Found returns the first name that a goroutine was found in, the number of names if only a goroutine whose stack could
+// not be read in full may be in one, and -1 if there is none.
+//
+//go:norace
+func (c *Census) Found() int {
+	for i, n := range c.Counts {
+		if n > 0 {
+			return i
+		}
+	}
+	if c.Partial > 0 {
+		return len(c.Counts)
+	}
+	return -1
+}
+
 // Slice reads stacks for about budget nanoseconds and reports whether all have been read. Nothing in it allocates or blocks.
 //
 //go:norace

@@ -33,7 +33,7 @@ const (
 	Done     State = iota // everything is written
 	Mismatch              // memory is not as expected
 	InWindow              // a goroutine was interrupted in a window
-	Occupied              // a goroutine has a body on its stack that must be vacant; At is its name's index
+	Occupied              // a goroutine has a body on its stack that must be vacant; At is what Census.Found returns
 )
 
 // NewSwap prepares a swap. The writes must not overlap, and their pages must be writable when Attempt is called.
@@ -83,10 +83,8 @@ func (s *Swap) inStop(census *Census) (State, uint64) {
 	}
 	if census != nil {
 		census.inStop(1<<63 - 1)
-		for i, n := range census.Counts {
-			if n > 0 || census.Partial > 0 {
-				return Occupied, uint64(i)
-			}
+		if found := census.Found(); found >= 0 {
+			return Occupied, uint64(found)
 		}
 	}
 	for i := range s.writes {

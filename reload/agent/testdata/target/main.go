@@ -127,10 +127,10 @@ func leaf(n int) int {
 //go:noinline
 func hook() {
 	runtime.GC()
-	hooks++
+	atomic.AddInt32(&hooks, 1)
 }
 
-var hooks int
+var hooks int32
 
 //go:noinline
 func boom() { panic("boom in target") }
@@ -263,7 +263,7 @@ func serve() {
 			atomic.StoreInt32(&stopSpin, 1)
 			fmt.Println("ok")
 		case "hooks":
-			fmt.Println(hooks)
+			fmt.Println(atomic.LoadInt32(&hooks))
 		case "slot":
 			fmt.Println(slot)
 		case "heap": // leaves a pointer to the heap in a word of a patch, and nowhere else
