@@ -36,8 +36,9 @@ type Env struct {
 // Inlining is what the compiler said about inlining one function (compile -m=2).
 type Inlining struct {
 	State InlineState
-	// Cost is what the compiler charges for the body: it is inlined up to 80. 0 if the compiler refused it for another
-	// reason, or did not say.
+	// Cost is what the compiler charges for the body, which is inlined up to 80; 0 if that is not known. It says of a
+	// function that is too complex how far it is from being inlined when what it calls becomes cheaper: without it, the
+	// recompile set has to take in the callers of many more functions.
 	Cost int
 }
 

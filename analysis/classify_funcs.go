@@ -150,11 +150,20 @@ func (k *classifier) newInstances(before, after *facts.Decl) ([]string, error) {
 	return fresh, nil
 }
 
+// lasting leaves out the closures that nobody can keep.
+func lasting(list []*facts.Closure) []*facts.Closure {
+	return slices.DeleteFunc(slices.Clone(list), func(c *facts.Closure) bool { return c.Kind != facts.Literal && c.Kind != facts.Synthetic })
+}
+
 // compareClosures decides whether the closures of a function's old body can go on with those of the new one. The names
 // that the compiler gives them are matched: a closure that exists runs the new code of its name. So what has the same
 // name must capture the same variables in the same way, and must not be another closure that changed its place. The
 // kind is edit.ClosureBody if all is well.
+//
+// Loop bodies of range-over-func, and the calls of go and defer statements, are closures that live no longer than their
+// statement: those that exist keep the code they began with.
 func compareClosures(old, new []*facts.Closure) (edit.Kind, string) {
+	old, new = lasting(old), lasting(new)
 	byName := make(map[string]*facts.Closure, len(old))
 	for _, o := range old {
 		byName[o.Name] = o

@@ -143,7 +143,7 @@ func (s *set) mayInline(d *facts.Decl, m *member) bool {
 		return true
 	case NotInlinable:
 		// What it calls may be cheaper now.
-		return in.Cost > 0 && in.Cost-m.saved <= inlineBudget && d.Flags&facts.NeverInlined == 0
+		return d.Flags&facts.NeverInlined == 0 && (in.Cost == 0 || in.Cost-m.saved <= inlineBudget)
 	}
 	return d.Flags&facts.NeverInlined == 0
 }

@@ -286,7 +286,11 @@ func (c *comparison) check() error {
 		var list []SourceError
 		checked, _ := c.recall(p, bodies)
 		if checked == nil {
-			if checked, list, err = c.checkNew(p, bodies); err != nil {
+			checked, list, err = c.checkNew(p, bodies)
+			if err == nil && len(list) > 0 && bodies != nil {
+				checked, list, err = c.checkNew(p, nil) // all errors, unused imports among them
+			}
+			if err != nil {
 				return err
 			}
 		}

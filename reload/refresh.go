@@ -74,7 +74,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		}
 		start = time.Now()
 		out.result, err = link.Link(&link.Request{
-			Host: host, State: from.state, Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh,
+			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh,
 			Moves: req.Moves, Pairs: req.Pairs, Stale: req.Stale,
 		})
 		out.outcome.Link += time.Since(start)
@@ -94,6 +94,8 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 			if req, err = req.Extend(needBody.Decls, false); err != nil {
 				return nil, err
 			}
+		case errors.Is(err, link.ErrNothing):
+			return nil, ErrNothingToSwap
 		case errors.As(err, &refusal):
 			return nil, &RefusedError{Symbol: refusal.Symbol, Reason: refusal.Reason}
 		default:
@@ -180,6 +182,9 @@ func (p *Program) Apply(ctx context.Context, proc *Process, from *Generation, re
 			return Outcome{}, &RefusedError{Symbol: decl, Reason: "lets more of its parameters escape than before, and " + refused.Message}
 		}
 	}
+	if proc.HelloReply, err = proc.client.Hello(ctx); err != nil {
+		return Outcome{}, err // a refused patch has used up some room
+	}
 	again := *req
 	again.fresh = prepared.leaky
 	if prepared, err = p.Prepare(ctx, proc, from, &again); err != nil {
@@ -203,6 +208,9 @@ func (pr *Prepared) Commit(ctx context.Context) (Outcome, error) {
 	o.Pause = time.Duration(reply.Pause)
 	return o, nil
 }
+
+// ErrNothingToSwap says that what changed makes no code that the process could run.
+var ErrNothingToSwap = errors.New("nothing to swap")
 
 // ErrNothingToUndo says that a process is at the code that it started with.
 var ErrNothingToUndo = errors.New("nothing to roll back: the program runs what it started with")
@@ -274,7 +282,7 @@ func (p *Program) compile(ctx context.Context, host *link.Host, req *Request, wh
 		}
 		stubs[i], err = stub.Build(stub.Input{
 			Fset: pkg.Fset, Files: pkg.Files, Src: pkg.Src, Pkg: pkg.Pkg, Info: pkg.Info,
-			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Export: export,
+			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Bound: pkg.Bound, Export: export,
 			ImportFirst: importedOf(pkg, req.Packages[:i]), HostHasType: hasType,
 		})
 		if err != nil {
@@ -317,6 +325,9 @@ func (p *Program) compile(ctx context.Context, host *link.Host, req *Request, wh
 		}
 		for _, w := range pkg.Wrappers {
 			c.decls = append(c.decls, wrapperNames(w)...)
+		}
+		for _, b := range pkg.Bound {
+			c.decls = append(c.decls, b.LinkName(linkPrefix(b.Type.Pkg())))
 		}
 		c.decls = append(c.decls, pkg.Made...)
 		facts, err := build.ParseFacts(p.Packages[pkg.Path], files, res.Diagnostics)

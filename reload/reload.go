@@ -34,6 +34,8 @@ type (
 	ClosurePair = link.ClosurePair
 	// A Wrapper is a method that the compiler makes of another.
 	Wrapper = stub.Wrapper
+	// A Binding is a function that the compiler makes of a method value.
+	Binding = stub.Binding
 )
 
 // A Request says what a process should run.
@@ -70,6 +72,7 @@ type Package struct {
 
 	Keep     []*types.Func // functions to compile
 	Wrappers []Wrapper
+	Bound    []Binding
 	Made     []string // link names of wrappers that the compiler makes without being asked
 }
 

@@ -126,6 +126,9 @@ func (j *job) refresh(ctx context.Context) *Answer {
 		return j.finish(a, nil) // what differs makes no code
 	}
 	outcome, err := j.program.Apply(ctx, j.proc, j.gen, req)
+	if errors.Is(err, reload.ErrNothingToSwap) {
+		return j.finish(a, nil)
+	}
 	if err != nil {
 		return j.finish(a, err)
 	}
@@ -180,7 +183,9 @@ func (j *job) status(ctx context.Context) Process {
 	err := j.analyse(ctx)
 	if err == nil {
 		a := j.answer()
-		p.Pending = a.Edits
+		if !j.settled() {
+			p.Pending = a.Edits
+		}
 		if a.Error != nil && a.Error.Kind == FailureSource {
 			p.Error = a.Error
 		}
@@ -190,6 +195,11 @@ func (j *job) status(ctx context.Context) Process {
 		p.Error = failureOf(err)
 	}
 	return p
+}
+
+// settled reports whether what differs makes no difference to the process: a refresh would do nothing.
+func (j *job) settled() bool {
+	return j.report.Applicable() && len(j.report.Recompile) == 0 && len(moves(j.report)) == 0
 }
 
 // request puts what analysis found into the words of reload.
@@ -257,6 +267,8 @@ func (j *job) packageOf(set analysis.PackageSet) reload.Package {
 	for _, w := range set.Wrappers {
 		if r, ok := wrapper(set, w); ok {
 			pkg.Wrappers = append(pkg.Wrappers, r)
+		} else if r, ok := binding(set, w); ok {
+			pkg.Bound = append(pkg.Bound, r)
 		} else {
 			pkg.Made = append(pkg.Made, w.Symbol)
 		}
@@ -270,9 +282,25 @@ func isInit(fn *types.Func) bool { return fn.Name() == "init" && fn.Signature().
 // wrapper finds the type and the method of a compiler-made method that can be asked for. Bound methods
 // ("T.M-fm") are made by the functions that bind them, those of generic types where they are used.
 func wrapper(set analysis.PackageSet, w analysis.Wrapper) (reload.Wrapper, bool) {
-	name, _, bound := strings.Cut(w.Symbol, "-fm")
+	if strings.HasSuffix(w.Symbol, "-fm") {
+		return reload.Wrapper{}, false
+	}
+	return methodOf(set, w.Symbol)
+}
+
+// binding finds the type and the method of a bound method.
+func binding(set analysis.PackageSet, w analysis.Wrapper) (reload.Binding, bool) {
+	name, bound := strings.CutSuffix(w.Symbol, "-fm")
+	if !bound {
+		return reload.Binding{}, false
+	}
+	r, ok := methodOf(set, name)
+	return reload.Binding{Wrapper: r, Pointer: strings.Contains(name, "(*")}, ok
+}
+
+func methodOf(set analysis.PackageSet, name string) (reload.Wrapper, bool) {
 	dot := strings.LastIndexByte(name, '.')
-	if bound || dot < 0 {
+	if dot < 0 {
 		return reload.Wrapper{}, false
 	}
 	recv, method := name[:dot], name[dot+1:]

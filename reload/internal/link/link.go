@@ -17,6 +17,7 @@
 package link
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -94,6 +95,10 @@ type Stats struct {
 	Linked   int // symbols that the process lacked
 	Bytes    int // of the patch's segments
 }
+
+// ErrNothing says that a request makes no code: only declarations that the process does not use, such as
+// generic functions without instantiation.
+var ErrNothing = errors.New("nothing to link")
 
 // A NeedWhole error says that the patch must hold descriptors of types that a stub has only shaped:
 // the stub must be made again with these types whole.

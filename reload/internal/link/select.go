@@ -61,7 +61,7 @@ func (l *linker) owner(name string) (string, bool) {
 // transient matches functions that the compiler makes for go and defer statements and for the
 // bodies of range-over-func loops (cmd/compile/internal/ir/func.go, closureName). Their closures
 // live no longer than the statement that made them, so the ones alive keep the code they began with.
-var transient = regexp.MustCompile(`\.(gowrap|deferwrap)\d+|-range\d+`)
+var transient = regexp.MustCompile(`(\.(gowrap|deferwrap)\d+|-range\d+)$`)
 
 // selectRoots finds the functions of the stubs that the refresh is about, and for each decides
 // whether it takes over the entry that callers and func values know, or begins a life of its own.
@@ -89,7 +89,7 @@ func (l *linker) selectRoots() error {
 		}
 	}
 	if len(l.roots) == 0 && len(l.req.Moves) == 0 {
-		return fmt.Errorf("nothing to link")
+		return ErrNothing
 	}
 	return l.checkComplete()
 }

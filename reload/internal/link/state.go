@@ -125,3 +125,10 @@ func (s *State) Undone(after *State) *State {
 	u.Slots = after.Slots
 	return u
 }
+
+// At returns s with the room for the next patch beginning at an address: refused patches use up room, too.
+func (s *State) At(arenaNext uint64) *State {
+	u := *s
+	u.ArenaNext = max(s.ArenaNext, arenaNext)
+	return &u
+}

@@ -46,9 +46,29 @@ func (b *builder) emit() *Stub {
 		}
 		s.Files = append(s.Files, File{f.fileName(), content})
 	}
+	if len(b.in.Bound) > 0 {
+		s.Files = append(s.Files, File{bindFile, b.bindings()})
+	}
 	s.Imports = slices.Sorted(maps.Keys(paths))
 	b.report(s)
 	return s
+}
+
+// bindFile is the name of the file with the functions that bind methods. It comes last.
+const bindFile = "zz_limeade_bind.go"
+
+// bindings writes functions whose only use is the method value in each, which makes the compiler emit the
+// function of that value.
+func (b *builder) bindings() []byte {
+	out := fmt.Appendf(nil, "package %s\n", b.in.Pkg.Name())
+	for i, w := range b.in.Bound {
+		star := ""
+		if w.Pointer {
+			star = "*"
+		}
+		out = fmt.Appendf(out, "func limeadeBind%d(x %s%s) any { return x.%s }\n", i, star, w.Type.Name(), w.Method.Name())
+	}
+	return out
 }
 
 // headLines is the number of lines that head writes.

@@ -91,6 +91,11 @@ func (b *builder) want() error {
 			return err
 		}
 	}
+	for _, w := range b.in.Bound {
+		if err := b.wantWrapper(w.Wrapper); err != nil {
+			return err
+		}
+	}
 	for _, v := range b.in.Init {
 		d := b.decls[v]
 		if d == nil {

@@ -42,6 +42,7 @@ type Input struct {
 
 	Keep     []*types.Func // the recompile set: functions and methods that are compiled for real; not init functions
 	Wrappers []Wrapper     // compiler-made methods that are compiled again
+	Bound    []Binding     // method values whose functions are compiled again
 	Init     []*types.Var  // package variables that keep their initialiser: those that the process does not have yet
 
 	// Export lists package-level objects and methods that other stubs need from this stub's archive
@@ -72,6 +73,22 @@ type Input struct {
 type Wrapper struct {
 	Type   *types.TypeName
 	Method *types.Func
+}
+
+// A Binding is what the compiler makes of a method value x.M where x is a T, or with Pointer a *T: the
+// function T.M-fm.
+type Binding struct {
+	Wrapper
+	Pointer bool
+}
+
+// LinkName is the function's name, with the package's part given.
+func (b Binding) LinkName(pkg string) string {
+	recv := b.Type.Name()
+	if b.Pointer {
+		recv = "(*" + recv + ")"
+	}
+	return pkg + "." + recv + "." + b.Method.Name() + "-fm"
 }
 
 // A Stub is the source to compile, without -complete, and what may be used of the object.

@@ -126,10 +126,7 @@ func (b *builder) selection(sel *types.Selection, level int) {
 // touchPath touches the fields that lead from a struct, or a pointer to one, by the given indices.
 func (b *builder) touchPath(t types.Type, path []int) {
 	for _, i := range path {
-		if p, ok := t.Underlying().(*types.Pointer); ok {
-			t = p.Elem()
-		}
-		s, ok := t.Underlying().(*types.Struct)
+		s, ok := pointee(t).Underlying().(*types.Struct)
 		if !ok {
 			return
 		}
@@ -143,9 +140,7 @@ func (b *builder) literal(lit *ast.CompositeLit, t types.Type) {
 	if t == nil || len(lit.Elts) == 0 {
 		return
 	}
-	if p, ok := t.Underlying().(*types.Pointer); ok {
-		t = p.Elem()
-	}
+	t = pointee(t)
 	s, ok := t.Underlying().(*types.Struct)
 	if !ok {
 		return
@@ -168,20 +163,24 @@ func (b *builder) literal(lit *ast.CompositeLit, t types.Type) {
 
 // convert notes a conversion. Two struct types must have identical fields for it.
 func (b *builder) convert(from, to types.Type) {
-	if from == nil || to == nil {
+	if from == nil || types.Identical(from, to) {
 		return
 	}
-	if p, ok := from.Underlying().(*types.Pointer); ok {
-		from = p.Elem()
+	from, to = pointee(from), pointee(to)
+	_, isStruct := from.Underlying().(*types.Struct)
+	_, toStruct := to.Underlying().(*types.Struct)
+	if isStruct && toStruct {
+		b.allFields(from)
+		b.allFields(to)
 	}
-	if p, ok := to.Underlying().(*types.Pointer); ok {
-		to = p.Elem()
+}
+
+// pointee returns what t points to, or t itself.
+func pointee(t types.Type) types.Type {
+	if p, ok := t.Underlying().(*types.Pointer); ok {
+		return p.Elem()
 	}
-	if types.Identical(from, to) {
-		return
-	}
-	b.allFields(from)
-	b.allFields(to)
+	return t
 }
 
 // see notes the type of an expression, and what it is made of: named types are declared, map keys

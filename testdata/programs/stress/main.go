@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,14 +108,18 @@ func command(line string) string {
 // probe does every kind of work once; nothing is being swapped meanwhile, so that all of it must be of one version.
 func probe(want func(count) bool) string {
 	r := rand.New(rand.NewPCG(1, 2))
+	var wrong []string
 	for _, k := range kinds {
 		c, err := k.once(r)
 		if err != nil {
 			violation("probe: "+k.name, err)
 		}
 		if !want(c) {
-			return fmt.Sprintf("%s: %d old and %d new", k.name, c.Old, c.New)
+			wrong = append(wrong, fmt.Sprintf("%s: %d old and %d new", k.name, c.Old, c.New))
 		}
+	}
+	if len(wrong) > 0 {
+		return strings.Join(wrong, ", ")
 	}
 	return "ok"
 }

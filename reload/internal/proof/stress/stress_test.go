@@ -96,6 +96,7 @@ func stress(t *testing.T, version string, duration time.Duration) {
 			// A goroutine may stay in the first bytes of a function for all of the agent's tries: then nothing was
 			// changed, which the probe below confirms.
 			busy, row = busy+1, row+1
+			t.Logf("swap %d to %s, not this time: %v", swaps, next, a)
 		default:
 			t.Fatalf("swap %d to %s: %v\n%s", swaps, next, a, p.Stderr)
 		}
