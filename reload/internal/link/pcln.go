@@ -128,9 +128,14 @@ func (l *linker) buildTables() error {
 		if len(fi.InlTree) > 0 {
 			tree := make([]byte, 0, len(fi.InlTree)*inlinedCallSize)
 			for _, c := range fi.InlTree {
-				callee, _ := l.definition(c.Func).DecodeFuncInfo()
+				def := l.definition(c.Func)
+				callee, _ := def.DecodeFuncInfo()
+				name := c.Func.Name()
+				if name == "" {
+					name = def.Name() // no relocation of the object names it
+				}
 				tree = append(tree, callee.FuncID, 0, 0, 0)
-				tree = binary.LittleEndian.AppendUint32(tree, names.offset(c.Func.Name()))
+				tree = binary.LittleEndian.AppendUint32(tree, names.offset(name))
 				tree = binary.LittleEndian.AppendUint32(tree, uint32(c.ParentPC))
 				tree = binary.LittleEndian.AppendUint32(tree, uint32(callee.StartLine))
 			}

@@ -58,6 +58,9 @@ func (l *linker) apply(n *node, sec *section, r object.Reloc) error {
 			return err
 		}
 	}
+	if r.Add != 0 && t.node == nil && r.Type == object.Addr {
+		t = l.inside(r, t)
+	}
 	switch r.Type {
 	case object.Addr:
 		switch {
@@ -196,6 +199,17 @@ func instructionAt(code []byte, off int) int {
 		pc += inst.Len
 	}
 	return -1
+}
+
+// inside resolves the address of a place within a function, as jump tables have it: it is in the code that
+// the patch brings, wherever callers call it.
+func (l *linker) inside(r object.Reloc, t target) target {
+	if def := l.definition(r.Sym); def.Kind() == object.Text {
+		if n := l.byKey[keyOf(def)]; n != nil {
+			return target{node: n}
+		}
+	}
+	return t
 }
 
 // Opcodes of MOVQ r/m, r and LEAQ m, r, both with a REX prefix before and a ModRM byte behind.

@@ -79,7 +79,7 @@ func (l *linker) selectRoots() error {
 				if !ok {
 					continue
 				}
-				if l.lib.Resolve(s) != s {
+				if c := l.lib.Resolve(s); c != s && l.stubObjs[c.Obj] != nil {
 					continue // a duplicate of another stub's
 				}
 				if err := l.selectRoot(s, decl, changedDicts[decl] || l.req.Fresh[decl]); err != nil {

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"encoding/binary"
 	"maps"
 	"slices"
@@ -229,14 +230,20 @@ func (l *linker) result() *Result {
 		}
 	}
 	s.Chunks = append(s.Chunks, Chunk{l.text.base, l.text.buf})
+	var chunks []Chunk
+	if f := l.tab.functab; f.n > 0 {
+		chunks = append(chunks, Chunk{f.addr, l.ro.buf[f.addr-l.ro.base:][:f.n]}) // moved lines are written there
+	}
 	for _, n := range l.nodes {
 		if n.seg == segText {
 			l.recordBody(n)
 		}
 		if n.seg == segROData && n.sym.IsGoType() {
-			s.Chunks = append(s.Chunks, Chunk{n.addr, l.ro.buf[n.addr-l.ro.base:][:n.sym.Size()]})
+			chunks = append(chunks, Chunk{n.addr, l.ro.buf[n.addr-l.ro.base:][:n.sym.Size()]})
 		}
 	}
+	slices.SortFunc(chunks, func(a, b Chunk) int { return cmp.Compare(a.Addr, b.Addr) })
+	s.Chunks = append(s.Chunks, chunks...)
 	for _, m := range l.moved {
 		s.Lines[m.fn] = m.lines
 	}

@@ -62,6 +62,49 @@ func TestWrappers(t *testing.T) {
 	}
 }
 
+// TestBound wants the functions of method values to be made again.
+func TestBound(t *testing.T) {
+	tc := newToolchain(t, "")
+	_, archives, dir := loadTraps(t, tc)
+	c := trap(t, tc, dir, "wrappers", archives["wrappers"])
+	c.compileFull(t, build.FactFlags...)
+	for _, tt := range []struct {
+		typ     string
+		pointer bool
+		method  string
+		want    string
+	}{
+		{"Inner", false, "Get", "Inner.Get-fm"},
+		{"Inner", true, "set", "(*Inner).set-fm"},
+		{"Kind", false, "String", "Kind.String-fm"},
+	} {
+		typ := c.pkg.Scope().Lookup(tt.typ).(*types.TypeName)
+		obj, _, _ := types.LookupFieldOrMethod(types.NewPointer(typ.Type()), true, c.pkg, tt.method)
+		in := c.input()
+		in.Facts = c.fact
+		in.Bound = []Binding{{Wrapper{typ, obj.(*types.Func)}, tt.pointer}}
+		s, err := Build(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		archive, _, err := c.compileStub(t, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := linkPath(c.pkg) + "." + tt.want
+		if got := in.Bound[0].LinkName(linkPath(c.pkg)); got != name {
+			t.Errorf("link name is %s, want %s", got, name)
+		}
+		full, made := text(c.full, name), text(c.read(t, archive), name)
+		if full.IsZero() || made.IsZero() {
+			t.Fatalf("%s is missing", name)
+		}
+		if code, tables := compareCode(full, made); code != "" || tables != "" {
+			t.Errorf("%s differs: %s%s", name, code, tables)
+		}
+	}
+}
+
 // text returns a function of the compiler's object.
 func text(p *object.Package, name string) object.Sym {
 	for _, o := range p.Objects {
