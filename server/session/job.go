@@ -233,6 +233,9 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 			req.Packages = append(req.Packages, pkg)
 		}
 		for _, f := range set.Funcs {
+			if f.Object != nil && isInit(f.Object) && len(literals(f.Syntax)) > 0 {
+				return nil, &reload.RefusedError{Symbol: f.Decl, Reason: "has made closures of code that the edit reaches into, and an init function cannot be compiled in part"}
+			}
 			stale[f.Decl] = true
 			req.Pairs = append(req.Pairs, j.pairs(set, f)...)
 		}
