@@ -49,7 +49,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 	}
 	for range maxRounds {
 		start := time.Now()
-		c, err := p.compile(ctx, host, req, whole)
+		c, err := p.compile(ctx, host, from, req, whole)
 		out.outcome.Compile += time.Since(start)
 		if err != nil {
 			return nil, err
@@ -258,7 +258,7 @@ func (c *compiled) remove() {
 
 // compile makes the stubs of a request, importers first since they say what they need of what they
 // import, and compiles them, imported ones first.
-func (p *Program) compile(ctx context.Context, host *link.Host, req *Request, whole map[string]bool) (_ *compiled, err error) {
+func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation, req *Request, whole map[string]bool) (_ *compiled, err error) {
 	compiler, err := p.compiler()
 	if err != nil {
 		return nil, err
@@ -272,6 +272,14 @@ func (p *Program) compile(ctx context.Context, host *link.Host, req *Request, wh
 		}
 		return !host.Library.Lookup(name, 0).IsZero()
 	}
+	changed := setOf(from.Recompiled)
+	known := func(name string) (stub.Fact, bool) {
+		f, ok := p.FunctionFacts(name)
+		if !ok || f == nil || f.Generic || changed[name] {
+			return stub.Fact{}, false
+		}
+		return stub.Fact{CanInline: f.CanInline, Params: f.Params}, true
+	}
 	stubs := make([]*stub.Stub, len(req.Packages))
 	needs := map[string]map[string]bool{}
 	for i := len(req.Packages) - 1; i >= 0; i-- {
@@ -283,7 +291,7 @@ func (p *Program) compile(ctx context.Context, host *link.Host, req *Request, wh
 		stubs[i], err = stub.Build(stub.Input{
 			Fset: pkg.Fset, Files: pkg.Files, Src: pkg.Src, Pkg: pkg.Pkg, Info: pkg.Info,
 			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Bound: pkg.Bound, Export: export,
-			ImportFirst: importedOf(pkg, req.Packages[:i]), HostHasType: hasType,
+			ImportFirst: importedOf(pkg, req.Packages[:i]), HostHasType: hasType, Facts: known,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", pkg.Path, err)
@@ -319,7 +327,7 @@ func (p *Program) compile(ctx context.Context, host *link.Host, req *Request, wh
 		}
 		c.results = append(c.results, res)
 		deps[pkg.Path] = res.Archive
-		c.stubs = append(c.stubs, link.Stub{Package: p.objectPath(pkg.Path), Archive: res.Archive, Shaped: stubs[i].Shaped})
+		c.stubs = append(c.stubs, link.Stub{Package: p.objectPath(pkg.Path), Archive: res.Archive, Shaped: stubs[i].Shaped, Hollow: names(stubs[i].Hollow)})
 		for _, fn := range pkg.Keep {
 			c.decls = append(c.decls, LinkName(fn))
 		}
@@ -339,6 +347,15 @@ func (p *Program) compile(ctx context.Context, host *link.Host, req *Request, wh
 	slices.Sort(c.decls)
 	c.decls = slices.Compact(c.decls)
 	return c, nil
+}
+
+// names are the link names of functions.
+func names(fns []*types.Func) map[string]bool {
+	set := map[string]bool{}
+	for _, fn := range fns {
+		set[LinkName(fn)] = true
+	}
+	return set
 }
 
 // objects looks up what other stubs need of a package: "F", "T", "T.Method".

@@ -60,9 +60,10 @@ type Request struct {
 
 // A Stub is one compiled stub.
 type Stub struct {
-	Package string // import path
-	Archive string // path of the archive file
-	Shaped  map[string]bool
+	Package string          // import path
+	Archive string          // path of the archive file
+	Shaped  map[string]bool // types, by link name, whose descriptors are not the real ones
+	Hollow  map[string]bool // functions, by link name, whose bodies are not the real ones
 }
 
 // A LineMove says that lines [From, To] of a file stand Delta lines further down in the new source.

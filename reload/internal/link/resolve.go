@@ -321,15 +321,17 @@ func (l *linker) choose(key Key, def object.Sym) (object.Sym, error) {
 	if def.Obj == nil {
 		return def, refuse(key.Name, "is not in the program, nor in any object that it was built from")
 	}
-	if s := l.stubObjs[def.Obj]; isTypeSym(key.Name) {
-		for typ := range s.Shaped {
+	stub := l.stubObjs[def.Obj]
+	switch {
+	case isTypeSym(key.Name):
+		for typ := range stub.Shaped {
 			if mentions(key.Name, typ) {
 				l.needWhole[typ] = true
 			}
 		}
-		return def, nil
-	}
-	if def.Kind().IsData() && !isGenerated(key.Name) {
+	case stub.Hollow[key.Name]:
+		l.needBody[key.Name] = true
+	case def.Kind().IsData() && !isGenerated(key.Name):
 		return def, refuse(key.Name, "is a new package variable")
 	}
 	return def, nil
