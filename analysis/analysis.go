@@ -125,7 +125,8 @@ var reasonNames = [...]string{"changed", "inlines", "instantiates", "devirtualiz
 func (r Reason) String() string { return reasonNames[r] }
 
 // ClosureMatch says which closure of the old function a closure of the new one continues. Names are link names; Old is
-// "" for a closure that is new.
+// "" for a closure that is new. Closures that live no longer than a statement are left out: the bodies of range-over-func
+// loops and the calls of go and defer statements.
 type ClosureMatch struct {
 	New, Old string
 }
@@ -149,8 +150,8 @@ type Instance struct {
 // functions, and of those that declare types.
 type Checked struct {
 	Package *snapshot.Package
-	Fset    *token.FileSet
-	Files   []*ast.File // as Package.Files
+	Fset    *token.FileSet // has positions of Files, none of imported objects
+	Files   []*ast.File    // as Package.Files
 	Types   *types.Package
 	Info    *types.Info // all maps filled
 

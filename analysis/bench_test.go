@@ -73,7 +73,6 @@ func cpuTime() time.Duration {
 func BenchmarkFacts(b *testing.B) {
 	w := newWorld(b, "net/http")
 	s := NewSession(w.env, nil)
-	s.importer.use(w.old.Fset())
 	checked, list, err := s.importer.check(checking{source: decl.Load(w.old, "net/http"), fset: w.old.Fset(), rel: w.old.Rel})
 	if err != nil || len(list) > 0 {
 		b.Fatal(err, list)

@@ -1,7 +1,7 @@
 package analysis
 
 import (
-	"bufio"
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -31,32 +31,44 @@ const maxErrors = 300
 // maxImports is how many imported packages are kept before all are dropped: they refer to each other.
 const maxImports = 4000
 
+// importBase is where positions of imported objects begin: no file set of source reaches it, so that asking one for such
+// a position gives none, and not that of something else.
+const importBase = 1 << 40
+
 // An importer reads export data and keeps what it read. The packages it returns belong together: types of one are
 // identical to types of the other.
 type importer struct {
 	env Env
 
 	mu       sync.Mutex // guards the rest, and reading into packages
-	fset     *token.FileSet
 	packages map[string]*types.Package
 	complete int
-
+	// fset has the positions of imported objects. It is not that of the source: file names hold on to all of the
+	// export data that they were read from, and go with them here.
+	fset       *token.FileSet
 	generation int // counts resets: packages of different generations do not belong together
 }
 
-// use makes the importer read positions into fset. Packages that were read before for another one are dropped.
-func (im *importer) use(fset *token.FileSet) {
+func newImporter(env Env) *importer {
+	im := &importer{env: env}
+	im.reset()
+	return im
+}
+
+// bound drops all packages if there are too many.
+func (im *importer) bound() {
 	im.mu.Lock()
 	defer im.mu.Unlock()
-	if im.fset != fset || im.complete > maxImports {
+	if im.complete > maxImports {
 		im.reset()
-		im.fset = fset
 	}
 }
 
 func (im *importer) reset() {
 	im.packages = make(map[string]*types.Package)
 	im.complete = 0
+	im.fset = token.NewFileSet()
+	im.fset.AddFile("", importBase, 0)
 	im.generation++
 }
 
@@ -77,10 +89,10 @@ func (im *importer) load(path string) (*types.Package, error) {
 		return nil, fmt.Errorf("package %s: export data: %w", path, err)
 	}
 	defer file.Close()
-	r, err := gcexportdata.NewReader(bufio.NewReader(file))
+	data, err := exportData(file)
 	if err == nil {
 		var p *types.Package
-		if p, err = gcexportdata.Read(r, im.fset, im.packages, path); err == nil {
+		if p, err = gcexportdata.Read(bytes.NewReader(data), im.fset, im.packages, path); err == nil {
 			im.complete++
 			return p, nil
 		}

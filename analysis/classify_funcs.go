@@ -152,7 +152,7 @@ func (k *classifier) newInstances(before, after *facts.Decl) ([]string, error) {
 
 // lasting leaves out the closures that nobody can keep.
 func lasting(list []*facts.Closure) []*facts.Closure {
-	return slices.DeleteFunc(slices.Clone(list), func(c *facts.Closure) bool { return c.Kind != facts.Literal && c.Kind != facts.Synthetic })
+	return slices.DeleteFunc(slices.Clone(list), func(c *facts.Closure) bool { return c.Kind == facts.RangeBody })
 }
 
 // compareClosures decides whether the closures of a function's old body can go on with those of the new one. The names
@@ -160,7 +160,7 @@ func lasting(list []*facts.Closure) []*facts.Closure {
 // name must capture the same variables in the same way, and must not be another closure that changed its place. The
 // kind is edit.ClosureBody if all is well.
 //
-// Loop bodies of range-over-func, and the calls of go and defer statements, are closures that live no longer than their
+// Bodies of range-over-func loops, and the calls of go and defer statements, are closures that live no longer than their
 // statement: those that exist keep the code they began with.
 func compareClosures(old, new []*facts.Closure) (edit.Kind, string) {
 	old, new = lasting(old), lasting(new)
@@ -188,13 +188,6 @@ func compareClosures(old, new []*facts.Closure) (edit.Kind, string) {
 		}
 	}
 	return edit.ClosureBody, ""
-}
-
-func setKind(c *facts.Closure) edit.Kind {
-	if c.Kind == facts.GoWrap || c.Kind == facts.DeferWrap {
-		return edit.WrapperSet
-	}
-	return edit.ClosureSet
 }
 
 // moved finds closures that stand where another one stood. Where their number changed, each that has an old name must
@@ -226,10 +219,10 @@ func moved(old, new []*facts.Closure, byName map[string]*facts.Closure, sameNumb
 			continue
 		}
 		if was[textOf(n)] || is[textOf(o)] {
-			return setKind(n), fmt.Sprintf("a %s stands in place of another one", n.Kind)
+			return edit.ClosureSet, fmt.Sprintf("a %s stands in place of another one", n.Kind)
 		}
 		if !sameNumber && !sameSide(o, old, new) {
-			return setKind(n), ""
+			return edit.ClosureSet, ""
 		}
 	}
 	return edit.ClosureBody, ""
@@ -250,16 +243,8 @@ func sameSide(c *facts.Closure, old, new []*facts.Closure) bool {
 	return count(old) == count(new)
 }
 
-// counter returns a closure's name without its number; go and defer statements are numbered together.
-func counter(name string) string {
-	name = strings.TrimRight(name, "0123456789")
-	for _, kind := range []string{"gowrap", "deferwrap"} {
-		if outer, ok := strings.CutSuffix(name, kind); ok {
-			return outer + "wrap"
-		}
-	}
-	return name
-}
+// counter returns a closure's name without its number.
+func counter(name string) string { return strings.TrimRight(name, "0123456789") }
 
 // captureName names a captured variable for people.
 func captureName(c facts.Capture) string {
@@ -276,17 +261,10 @@ func captureName(c facts.Capture) string {
 // compareClosure compares two closures with the same name.
 func compareClosure(old, new *facts.Closure) (edit.Kind, string) {
 	if old.Kind != new.Kind || old.Kind == facts.Synthetic && old.Sig != new.Sig {
-		return setKind(new), fmt.Sprintf("a %s stands in place of a %s", new.Kind, old.Kind)
+		return edit.ClosureSet, fmt.Sprintf("a %s stands in place of a %s", new.Kind, old.Kind)
 	}
-	wrapper := old.Kind == facts.GoWrap || old.Kind == facts.DeferWrap
-	if old.Sig != new.Sig && !wrapper {
+	if old.Sig != new.Sig {
 		return edit.ClosureSignature, ""
-	}
-	if wrapper && (old.Sig != new.Sig || !slices.Equal(old.Captures, new.Captures)) {
-		return edit.WrapperSet, "a waiting call has other operands"
-	}
-	if wrapper {
-		return edit.ClosureBody, ""
 	}
 	for i := range max(len(old.Captures), len(new.Captures)) {
 		switch {

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/limeade-go/limeade/analysis/decl"
+	"github.com/limeade-go/limeade/analysis/edit"
 	"github.com/limeade-go/limeade/analysis/snapshot"
 )
 
@@ -297,8 +298,7 @@ func testEnv(t *testing.T, old *snapshot.Snapshot, o options) Env {
 		Inlining: func(decl string) Inlining { return o.inlining[decl] },
 		Reserved: func(path string) bool { return path == o.reserved },
 	}
-	im := &importer{env: env}
-	im.use(old.Fset())
+	im := newImporter(env)
 	for _, p := range importOrder(old) {
 		checked, list, err := im.check(checking{source: decl.Load(old, p.Path), fset: old.Fset(), rel: old.Rel})
 		if err != nil || len(list) > 0 {
@@ -394,4 +394,25 @@ func format(r *Report, s *snapshot.Snapshot) string {
 		fmt.Fprintf(&b, "lines %s:%d-%d%s %+d\n", s.Rel(m.File), m.From, m.To, to, m.Delta)
 	}
 	return b.String()
+}
+
+// TestKinds checks that there is a case for each kind of edit.
+func TestKinds(t *testing.T) {
+	files, err := filepath.Glob("testdata/compare/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all bytes.Buffer
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(archive.Files[len(archive.Files)-1].Data)
+	}
+	for _, k := range edit.Kinds() {
+		if !bytes.Contains(all.Bytes(), []byte(" "+k.Code()+" ")) {
+			t.Errorf("%s (%s): no case", k.Code(), k)
+		}
+	}
 }

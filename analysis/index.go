@@ -203,7 +203,7 @@ func BuildIndex(ctx context.Context, snap *snapshot.Snapshot, env Env, index *In
 
 // BuildIndex makes sure that the session's index holds the facts of all Local packages of a snapshot.
 func (s *Session) BuildIndex(ctx context.Context, snap *snapshot.Snapshot) error {
-	s.importer.use(snap.Fset())
+	s.importer.bound()
 	_, err := s.factsOf(ctx, snap, s.keys(snap), importOrder(snap))
 	return err
 }

@@ -208,8 +208,7 @@ type mutation struct {
 // mutations returns changes of small functions of a package: of what they return, and of constants in them.
 func (w *world) mutations(t testing.TB, path string) []mutation {
 	t.Helper()
-	im := &importer{env: w.env}
-	im.use(w.old.Fset())
+	im := newImporter(w.env)
 	source := decl.Load(w.old, path)
 	checked, list, err := im.check(checking{source: source, fset: w.old.Fset(), rel: w.old.Rel})
 	if err != nil || len(list) > 0 {

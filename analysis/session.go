@@ -56,7 +56,7 @@ func NewSession(env Env, index *Index) *Session {
 	}
 	return &Session{
 		env: env, index: index, apis: make(map[apiKey]facts.APIDiff),
-		importer: &importer{env: env, packages: make(map[string]*types.Package)},
+		importer: newImporter(env),
 	}
 }
 
@@ -82,7 +82,7 @@ func release(goVersion string) int {
 func (s *Session) Compare(ctx context.Context, old, new *snapshot.Snapshot) (*Report, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.importer.use(new.Fset())
+	s.importer.bound()
 	c := &comparison{
 		Session: s, ctx: ctx, old: old, new: new,
 		oldKeys: s.keys(old), newKeys: s.keys(new),

@@ -476,6 +476,37 @@ func TestMissingExport(t *testing.T) {
 	}
 }
 
+// TestExportData reads the heads of archives that are broken in every place.
+func TestExportData(t *testing.T) {
+	const good = "!<arch>\n__.PKGDEF       0           0     0     644     40        `\ngo object linux\nbuild id\n\n$$B\nudata\n$$\n\n_go_.o"
+	if data, err := exportData(strings.NewReader(good)); err != nil || string(data) != "udata" {
+		t.Errorf("%q, %v", data, err)
+	}
+	for _, c := range []struct{ name, text string }{
+		{"empty", ""},
+		{"cut", good[:70]},
+		{"cut in the header", good[:30]},
+		{"other member", strings.Replace(good, "__.PKGDEF", "_go_.o   ", 1)},
+		{"no size", strings.Replace(good, " 40 ", " xx ", 1)},
+		{"huge size", strings.Replace(good, "40        ", "9999999999", 1)},
+		{"no begin", strings.Replace(good, "$$B", "$$A", 1)},
+		{"no end", strings.Replace(good, "\n$$\n", "\n$.\n", 1)},
+	} {
+		if data, err := exportData(strings.NewReader(c.text)); err == nil {
+			t.Errorf("%s: read %q", c.name, data)
+		}
+	}
+	if data, err := exportData(strings.NewReader("idata")); err != nil || string(data) != "idata" {
+		t.Errorf("export data alone: %q, %v", data, err)
+	}
+}
+
+func FuzzExportData(f *testing.F) {
+	f.Add([]byte("!<arch>\n__.PKGDEF       0           0     0     644     40        `\ngo object linux\n\n$$B\nudata\n$$\n"))
+	f.Add([]byte("i"))
+	f.Fuzz(func(t *testing.T, b []byte) { exportData(bytes.NewReader(b)) })
+}
+
 // TestImports states which of this module's packages each package here may import.
 func TestImports(t *testing.T) {
 	const prefix = "github.com/limeade-go/limeade/analysis"

@@ -290,7 +290,7 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		}
 		stubs[i], err = stub.Build(stub.Input{
 			Fset: pkg.Fset, Files: pkg.Files, Src: pkg.Src, Pkg: pkg.Pkg, Info: pkg.Info,
-			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Bound: pkg.Bound, Export: export,
+			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Bound: pkg.Bound, Init: pkg.Init, Export: export,
 			ImportFirst: importedOf(pkg, req.Packages[:i]), HostHasType: hasType, Facts: known,
 		})
 		if err != nil {
@@ -333,6 +333,9 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		}
 		for _, w := range pkg.Wrappers {
 			c.decls = append(c.decls, wrapperNames(w)...)
+		}
+		if len(pkg.Init) > 0 {
+			c.decls = append(c.decls, linkPrefix(pkg.Pkg)+".init")
 		}
 		for _, b := range pkg.Bound {
 			c.decls = append(c.decls, b.LinkName(linkPrefix(b.Type.Pkg())))

@@ -73,7 +73,8 @@ type Package struct {
 	Keep     []*types.Func // functions to compile
 	Wrappers []Wrapper
 	Bound    []Binding
-	Made     []string // link names of wrappers that the compiler makes without being asked
+	Init     []*types.Var // variables whose initialisers made closures that are compiled again
+	Made     []string     // link names of wrappers that the compiler makes without being asked
 }
 
 // An Outcome is what a refresh did.

@@ -47,7 +47,6 @@ const (
 	ClosureSet
 	CapturesUnproven
 	ClosureSignature
-	WrapperSet
 	InitializerClosure
 	Main
 	Endless
@@ -66,7 +65,6 @@ const (
 	AliasTarget
 	InterfaceMethods
 	TypeTypeParams
-	UnusedType
 
 	// Variables and constants.
 	VarAdded

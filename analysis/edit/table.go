@@ -110,9 +110,6 @@ var kinds = [numKinds]kindRow{
 	ClosureSignature: {205, "closure signature", Restart, []int{13, 40},
 		"a function literal has other parameters or results", "closures that exist are called in the old way", revertOr,
 		"f := func(n int) {}\nf := func(n int64) {}"},
-	WrapperSet: {206, "go and defer statements changed places", Restart, []int{41},
-		"go or defer statements with arguments came, went or changed before others of the same function", "a call that is waiting to run could be given the code of another one", "add such statements after the others of their function, or restart the program",
-		"defer mu.Unlock()\n\ndefer log.Println(\"done\")\ndefer mu.Unlock()"},
 	InitializerClosure: {207, "closure of a package variable", Restart, []int{34, 39},
 		"a function literal in the initialiser of a package variable changed", "package initialisers cannot be compiled in part yet", "move the body into a function of its own, whose edits are live, or restart the program",
 		"var cmd = &Command{Run: func() { fmt.Println(1) }}\nvar cmd = &Command{Run: func() { fmt.Println(2) }}"},
@@ -162,9 +159,6 @@ var kinds = [numKinds]kindRow{
 	TypeTypeParams: {311, "type parameters of a type", Restart, []int{55},
 		"the type parameters of a type changed", "instantiations of it may be alive", revertOr,
 		"type List[T any] struct{}\ntype List[T comparable] struct{}"},
-	UnusedType: {312, "type without values", Restart, []int{23},
-		"a type changed that no live value can have", "types that the running build lacks cannot be linked in yet", revertOr,
-		"a struct that is used inside of one function of this edit only"},
 
 	VarAdded: {401, "variable added", Restart, []int{32},
 		"a package variable was added", "variables that the running build lacks cannot be linked in yet", revertOr,
@@ -260,6 +254,7 @@ var kinds = [numKinds]kindRow{
 
 // followers are the rows of the list of edits that have no kind of their own, and why.
 var followers = map[int]string{
+	23: "as the change of any other type: whether values of it can be alive is not looked at yet",
 	56: "as the body that changed; the recompile set has all callers",
 	57: "as the body that changed; the recompile set has all callers",
 	64: "as its declarations",

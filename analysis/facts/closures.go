@@ -8,7 +8,6 @@ import (
 	"go/types"
 	"go/version"
 	"slices"
-	"strings"
 
 	"github.com/limeade-go/limeade/analysis/decl"
 )
@@ -16,16 +15,15 @@ import (
 // ClosureKind says what a closure is made for.
 type ClosureKind uint8
 
-// The kinds of closures that the compiler makes of one function.
+// The kinds of closures. There are two more that nobody has to know of: the compiler wraps the calls of go and defer
+// statements, but those wrappers have numbers of their own, and live no longer than their statement.
 const (
 	Literal   ClosureKind = iota // a function literal
-	RangeBody                    // the body of a range-over-func loop
-	GoWrap                       // the call of a go statement with operands
-	DeferWrap                    // the call of a defer statement with operands
+	RangeBody                    // the body of a range-over-func loop; it lives no longer than the loop
 	Synthetic                    // a method or function value that the compiler makes a literal of
 )
 
-var closureKindNames = [...]string{"function literal", "range-over-func body", "go statement", "defer statement", "method value"}
+var closureKindNames = [...]string{"function literal", "range-over-func body", "method value"}
 
 func (k ClosureKind) String() string { return closureKindNames[k] }
 
@@ -33,7 +31,7 @@ func (k ClosureKind) String() string { return closureKindNames[k] }
 type Closure struct {
 	Name     string // link name after that of the declared function, as ".func1.2"
 	Kind     ClosureKind
-	Sig      string    // parameters and results; for a range-over-func body also what leaves it
+	Sig      string    // parameters and results
 	Captures []Capture // in the order in which they lie in the closure
 	Body     decl.Hash
 }
@@ -84,11 +82,9 @@ type context struct {
 	captured []*types.Var
 	loop     int // depth of loops, from 1, as escape analysis counts them
 	inReturn bool
-	exits    []string        // of a range-over-func body
-	inside   map[string]bool // labels, and statements without one, whose targets are in the body
 	backward map[string]bool // labels that a later goto jumps back to
 
-	literals, ranges, wrappers int // counters of names
+	literals, ranges int // counters of names
 }
 
 // A variable collects what decides how it is captured.
@@ -167,7 +163,7 @@ func mayHaveClosures(body *ast.BlockStmt, info *types.Info) bool {
 	found := false
 	ast.Inspect(body, func(n ast.Node) bool {
 		switch n := n.(type) {
-		case *ast.FuncLit, *ast.GoStmt, *ast.DeferStmt:
+		case *ast.FuncLit:
 			found = true
 		case *ast.RangeStmt:
 			_, isFunc := rangeFunc(info, n)
@@ -314,9 +310,6 @@ func (w *walker) leave(c *context, at int, lives bool) {
 		s.captures = append(s.captures, e)
 		w.useIn(w.fn, v, s)
 	}
-	if len(c.exits) > 0 {
-		clo.Sig += " " + strings.Join(c.exits, " ")
-	}
 }
 
 // name numbers a closure of the current function (cmd/compile/internal/ir/func.go, closureName). Up to Go 1.26 the body
@@ -328,16 +321,9 @@ func (w *walker) name(kind ClosureKind) string {
 			outer = outer.outer
 		}
 	}
-	switch kind {
-	case RangeBody:
+	if kind == RangeBody {
 		outer.ranges++
 		return fmt.Sprintf("%s-range%d", outer.name, outer.ranges)
-	case GoWrap:
-		outer.wrappers++
-		return fmt.Sprintf("%s.gowrap%d", outer.name, outer.wrappers)
-	case DeferWrap:
-		outer.wrappers++
-		return fmt.Sprintf("%s.deferwrap%d", outer.name, outer.wrappers)
 	}
 	outer.literals++
 	if outer.closure < 0 {

@@ -126,7 +126,7 @@ func TestCollect(t *testing.T) {
 		"m/p._#0":        {"inert", "holds m/p.T"},
 		"m/p._#1":        {"m/p.helper runs x1"},
 		"m/p.forever":    {"endless"},
-		"m/p.deferred":   {"never inlined", "closure .deferwrap1"},
+		"m/p.deferred":   {"never inlined"},
 		"m/p.Outer":      {"m/p.T x1"},
 		"m/p.nobody":     nil,
 		"m/p.(*T).Do":    nil,

@@ -6,7 +6,6 @@ import (
 	"go/token"
 	"go/types"
 	"slices"
-	"strconv"
 
 	"github.com/limeade-go/limeade/analysis/decl"
 )
@@ -80,15 +79,12 @@ func (w *walker) stmt(s ast.Stmt) {
 		w.assign(s.X)
 	case *ast.BlockStmt:
 		w.stmts(s.List)
-	case *ast.BranchStmt:
-		w.branch(s)
 	case *ast.DeclStmt:
 		w.declStmt(s)
 	case *ast.GoStmt:
-		w.goDefer(GoWrap, s.Call)
+		w.goDefer(s.Call)
 	case *ast.DeferStmt:
-		w.exit("defer", "func")
-		w.goDefer(DeferWrap, s.Call)
+		w.goDefer(s.Call)
 	case *ast.ExprStmt:
 		w.expr(s.X)
 	case *ast.ForStmt:
@@ -109,9 +105,9 @@ func (w *walker) stmt(s ast.Stmt) {
 		if w.fn.backward[s.Label.Name] {
 			w.fn.loop++
 		}
-		w.labelled(s.Label.Name, s.Stmt)
+		w.stmt(s.Stmt)
 	case *ast.RangeStmt:
-		w.rangeStmt(s, "")
+		w.rangeStmt(s)
 	case *ast.ReturnStmt:
 		w.returnStmt(s)
 	case *ast.SelectStmt:
@@ -135,62 +131,6 @@ func (w *walker) optStmt(s ast.Stmt) {
 func (w *walker) optExpr(x ast.Expr) {
 	if x != nil {
 		w.expr(x)
-	}
-}
-
-// labelled follows a statement whose label is a target that stays inside of a range-over-func body around it.
-func (w *walker) labelled(label string, s ast.Stmt) {
-	defer w.stay(label)()
-	if r, ok := s.(*ast.RangeStmt); ok {
-		w.rangeStmt(r, label)
-		return
-	}
-	w.stmt(s)
-}
-
-// stay makes targets local until the result is called.
-func (w *walker) stay(targets ...string) func() {
-	c := w.fn
-	var fresh []string
-	for _, t := range targets {
-		if !c.inside[t] {
-			fresh = append(fresh, t)
-			if c.inside == nil {
-				c.inside = make(map[string]bool)
-			}
-			c.inside[t] = true
-		}
-	}
-	return func() {
-		for _, t := range fresh {
-			delete(c.inside, t)
-		}
-	}
-}
-
-// exit notes a statement that leaves range-over-func bodies, up to the one in which its target is: the compiler keeps
-// variables for it, which the bodies capture.
-func (w *walker) exit(what, target string) {
-	for c := w.fn; c.kind == RangeBody; c = c.outer {
-		if c.inside[what] || c.inside[target] {
-			return
-		}
-		if !slices.Contains(c.exits, what) {
-			c.exits = append(c.exits, what)
-		}
-		if target == "" {
-			return // the innermost loop
-		}
-	}
-}
-
-func (w *walker) branch(s *ast.BranchStmt) {
-	switch {
-	case s.Tok == token.FALLTHROUGH:
-	case s.Label != nil:
-		w.exit(s.Tok.String()+" "+s.Label.Name, s.Label.Name)
-	default:
-		w.exit(s.Tok.String(), "")
 	}
 }
 
@@ -283,7 +223,6 @@ func (w *walker) forStmt(s *ast.ForStmt) {
 		}
 	}
 	w.optStmt(s.Post)
-	defer w.stay("break", "continue")()
 	w.stmts(s.Body.List)
 }
 
@@ -328,9 +267,9 @@ func coreTerms(tp *types.TypeParam) func(func(types.Type) bool) {
 	}
 }
 
-func (w *walker) rangeStmt(s *ast.RangeStmt, label string) {
+func (w *walker) rangeStmt(s *ast.RangeStmt) {
 	if sig, ok := rangeFunc(w.info, s); ok {
-		w.rangeFuncStmt(s, sig, label)
+		w.rangeFuncStmt(s, sig)
 		return
 	}
 	kind := noLoopVar
@@ -354,13 +293,12 @@ func (w *walker) rangeStmt(s *ast.RangeStmt, label string) {
 			w.assign(x)
 		}
 	}
-	defer w.stay("break", "continue")()
 	w.stmts(s.Body.List)
 }
 
 // rangeFuncStmt follows a range-over-func loop: its body is a closure that is passed to the function
 // (cmd/compile/internal/rangefunc).
-func (w *walker) rangeFuncStmt(s *ast.RangeStmt, sig *types.Signature, label string) {
+func (w *walker) rangeFuncStmt(s *ast.RangeStmt, sig *types.Signature) {
 	w.expr(s.X)
 	var body *types.Signature
 	if sig.Params().Len() == 1 {
@@ -375,13 +313,7 @@ func (w *walker) rangeFuncStmt(s *ast.RangeStmt, sig *types.Signature, label str
 			w.assign(x)
 		}
 	}
-	inside := []string{"continue"}
-	if label != "" {
-		inside = append(inside, "continue "+label)
-	}
-	done := w.stay(inside...)
 	w.stmts(s.Body.List)
-	done()
 	w.leave(c, at, false)
 }
 
@@ -392,7 +324,6 @@ func (w *walker) returnStmt(s *ast.ReturnStmt) {
 		w.stored(x)
 	}
 	w.fn.inReturn = in
-	w.exit("return", "func")
 	if len(s.Results) == 0 {
 		return
 	}
@@ -412,7 +343,6 @@ func (w *walker) returnStmt(s *ast.ReturnStmt) {
 }
 
 func (w *walker) selectStmt(s *ast.SelectStmt) {
-	defer w.stay("break")()
 	for _, clause := range s.Body.List {
 		clause := clause.(*ast.CommClause)
 		w.optStmt(clause.Comm)
@@ -422,7 +352,6 @@ func (w *walker) selectStmt(s *ast.SelectStmt) {
 
 func (w *walker) switchStmt(s *ast.SwitchStmt) {
 	w.optStmt(s.Init)
-	defer w.stay("break")()
 	clauses, constant := w.constantSwitch(s)
 	if !constant && s.Tag != nil {
 		w.expr(s.Tag)
@@ -488,7 +417,6 @@ func (w *walker) typeSwitch(s *ast.TypeSwitchStmt) {
 	case *ast.ExprStmt:
 		w.expr(guard.X)
 	}
-	defer w.stay("break")()
 	for _, clause := range s.Body.List {
 		clause := clause.(*ast.CaseClause)
 		if v, ok := w.info.Implicits[clause].(*types.Var); ok {
@@ -498,354 +426,15 @@ func (w *walker) typeSwitch(s *ast.TypeSwitchStmt) {
 	}
 }
 
-// goDefer follows a go or defer statement. Unless it calls a function without parameters and results, the compiler
-// wraps the call in a closure that captures the operands (cmd/compile/internal/typecheck, normalizeGoDeferCall).
-func (w *walker) goDefer(kind ClosureKind, call *ast.CallExpr) {
-	if lit, ok := ast.Unparen(call.Fun).(*ast.FuncLit); ok {
-		w.literal(lit, true) // go and defer keep it from being inlined
-		for _, x := range call.Args {
-			w.expr(x)
-		}
-	} else {
+// goDefer follows the call of a go or defer statement.
+func (w *walker) goDefer(call *ast.CallExpr) {
+	lit, ok := ast.Unparen(call.Fun).(*ast.FuncLit)
+	if !ok {
 		w.expr(call)
-	}
-	if !w.wrapped(call) {
 		return
 	}
-	clo := &Closure{Name: w.name(kind), Kind: kind, Body: decl.HashNode(call)}
-	operand := func(x ast.Expr, t types.Type) {
-		tv := w.info.Types[x]
-		form := "value"
-		switch {
-		case tv.Value != nil:
-			form = "constant"
-		case tv.IsNil():
-			form = "nil"
-		}
-		if _, ok := ast.Unparen(x).(*ast.CompositeLit); ok {
-			form = "composite" // its elements are captured one by one
-			clo.Sig += " " + strconv.FormatUint(uint64(decl.HashNode(x)), 36)
-		}
-		text := describe(tv.Type)
-		if t != nil {
-			text += " as " + describe(t)
-		}
-		clo.Captures = append(clo.Captures, Capture{Name: form, Type: text})
-	}
-	switch fun := ast.Unparen(call.Fun).(type) {
-	case *ast.SelectorExpr:
-		if sel := w.info.Selections[fun]; sel != nil && sel.Kind() == types.MethodVal {
-			operand(fun.X, sel.Obj().(*types.Func).Signature().Recv().Type())
-			clo.Sig += " " + fun.Sel.Name
-		} else if sel != nil && sel.Kind() == types.FieldVal {
-			operand(fun, nil)
-		}
-	case *ast.FuncLit:
-		clo.Sig += " literal"
-		clo.Captures = append(clo.Captures, Capture{Name: "value", Type: describe(w.info.TypeOf(fun))})
-	default:
-		if tv := w.info.Types[call.Fun]; !tv.IsBuiltin() && !w.isFunc(fun) {
-			operand(call.Fun, nil)
-		}
-	}
-	sig, _ := w.info.TypeOf(call.Fun).(*types.Signature)
-	for i, x := range call.Args {
-		if w.info.Types[x].IsType() {
-			continue
-		}
-		var t types.Type
-		if sig != nil && sig.Params().Len() > 0 {
-			t = sig.Params().At(min(i, sig.Params().Len()-1)).Type()
-		}
-		operand(x, t)
-	}
-	w.closures = append(w.closures, clo)
-	w.captured = append(w.captured, nil)
-}
-
-// isFunc reports whether x names a declared function.
-func (w *walker) isFunc(x ast.Expr) bool {
-	switch e := x.(type) {
-	case *ast.Ident:
-		_, ok := w.info.Uses[e].(*types.Func)
-		return ok
-	case *ast.SelectorExpr:
-		_, ok := w.info.Uses[e.Sel].(*types.Func)
-		return ok && w.info.Selections[e] == nil
-	case *ast.IndexExpr:
-		return w.isFunc(ast.Unparen(e.X))
-	case *ast.IndexListExpr:
-		return w.isFunc(ast.Unparen(e.X))
-	}
-	return false
-}
-
-// wrapped reports whether the call of a go or defer statement needs a wrapper: the receiver of a method and the
-// dictionary of a generic function are parameters too.
-func (w *walker) wrapped(call *ast.CallExpr) bool {
-	tv := w.info.Types[call.Fun]
-	if tv.IsBuiltin() {
-		return true
-	}
-	sig, ok := tv.Type.(*types.Signature)
-	if !ok {
-		if tv.Type == nil {
-			return false
-		}
-		if sig, ok = tv.Type.Underlying().(*types.Signature); !ok {
-			return true
-		}
-	}
-	if sig.Params().Len()+sig.Results().Len() > 0 {
-		return true
-	}
-	switch fun := ast.Unparen(call.Fun).(type) {
-	case *ast.SelectorExpr:
-		if sel := w.info.Selections[fun]; sel != nil {
-			return sel.Kind() == types.MethodVal
-		}
-		_, generic := w.info.Instances[fun.Sel]
-		return generic
-	case *ast.Ident:
-		_, generic := w.info.Instances[fun]
-		return generic
-	case *ast.IndexExpr, *ast.IndexListExpr:
-		return w.isFunc(fun)
-	}
-	return false
-}
-
-// stored follows an expression whose value is kept somewhere: a function literal there is never inlined.
-func (w *walker) stored(x ast.Expr) {
-	if lit, ok := ast.Unparen(x).(*ast.FuncLit); ok {
-		w.literal(lit, true)
-		return
-	}
-	w.expr(x)
-}
-
-func (w *walker) expr(x ast.Expr) {
-	x = ast.Unparen(x)
-	if tv, ok := w.info.Types[x]; ok && (tv.Value != nil || tv.IsType()) {
-		return
-	}
-	switch x := x.(type) {
-	case *ast.Ident:
-		if v, ok := w.info.Uses[x].(*types.Var); ok {
-			w.use(v)
-		} else if inst, ok := w.info.Instances[x]; ok && derived(inst.TypeArgs) {
-			w.synthetic(x)
-		}
-	case *ast.FuncLit:
-		w.literal(x, false)
-	case *ast.CompositeLit:
-		_, isStruct := types.Unalias(coreOf(w.info.TypeOf(x))).(*types.Struct)
-		for _, elt := range x.Elts {
-			if kv, ok := elt.(*ast.KeyValueExpr); ok {
-				if !isStruct {
-					w.expr(kv.Key)
-				}
-				elt = kv.Value
-			}
-			w.stored(elt)
-		}
-	case *ast.SelectorExpr:
-		w.selector(x, false)
-	case *ast.IndexExpr:
-		if w.isFunc(x) || w.isMethod(x.X) {
-			w.instance(x.X)
-			return
-		}
-		w.expr(x.X)
-		w.expr(x.Index)
-	case *ast.IndexListExpr:
-		w.instance(x.X)
-	case *ast.SliceExpr:
-		w.expr(x.X)
-		w.optExpr(x.Low)
-		w.optExpr(x.High)
-		w.optExpr(x.Max)
-		if t := w.info.TypeOf(x.X); t != nil {
-			if _, ok := t.Underlying().(*types.Array); ok {
-				w.address(x.X)
-			}
-		}
-	case *ast.TypeAssertExpr:
-		w.expr(x.X)
-	case *ast.StarExpr:
-		w.expr(x.X)
-	case *ast.UnaryExpr:
-		w.expr(x.X)
-		if x.Op == token.AND {
-			w.address(x.X)
-		}
-	case *ast.BinaryExpr:
-		w.expr(x.X)
-		w.expr(x.Y)
-	case *ast.CallExpr:
-		w.call(x)
-	}
-}
-
-// coreOf returns the underlying type of t, through one pointer: that of a composite literal's elided &T.
-func coreOf(t types.Type) types.Type {
-	if t == nil {
-		return nil
-	}
-	if p, ok := t.Underlying().(*types.Pointer); ok {
-		return p.Elem().Underlying()
-	}
-	return t.Underlying()
-}
-
-func (w *walker) call(x *ast.CallExpr) {
-	if w.info.Types[x.Fun].IsType() {
-		w.expr(x.Args[0])
-		return
-	}
-	switch w.builtin(x) {
-	case "":
-	case "make":
-		for _, a := range x.Args[1:] {
-			w.expr(a)
-		}
-		return
-	case "Sizeof", "Alignof", "Offsetof":
-		return
-	default:
-		for _, a := range x.Args {
-			w.expr(a)
-		}
-		return
-	}
-	fun := ast.Unparen(x.Fun)
-	switch f := fun.(type) {
-	case *ast.SelectorExpr:
-		w.selector(f, true)
-	case *ast.Ident:
-		if _, ok := w.info.Uses[f].(*types.Func); !ok {
-			w.expr(f)
-		}
-	case *ast.IndexExpr:
-		switch {
-		case w.isMethod(f.X):
-			w.selector(ast.Unparen(f.X).(*ast.SelectorExpr), true)
-		case !w.isFunc(f):
-			w.expr(f)
-		}
-	case *ast.IndexListExpr:
-	default:
-		w.expr(fun)
-	}
-	for _, a := range x.Args {
-		w.expr(a)
-	}
-}
-
-// isMethod reports whether x selects a method.
-func (w *walker) isMethod(x ast.Expr) bool {
-	s, ok := ast.Unparen(x).(*ast.SelectorExpr)
-	if !ok {
-		return false
-	}
-	sel := w.info.Selections[s]
-	return sel != nil && sel.Kind() != types.FieldVal
-}
-
-// instance follows an instantiated function or method that is used as a value.
-func (w *walker) instance(x ast.Expr) {
-	switch x := ast.Unparen(x).(type) {
-	case *ast.Ident:
+	w.literal(lit, true) // go and defer keep it from being inlined
+	for _, x := range call.Args {
 		w.expr(x)
-	case *ast.SelectorExpr:
-		if w.info.Selections[x] != nil {
-			w.selector(x, false)
-		} else if inst, ok := w.info.Instances[x.Sel]; ok && derived(inst.TypeArgs) {
-			w.synthetic(x)
-		}
 	}
-}
-
-// selector follows a selection; called means that it is a method that is called at once.
-func (w *walker) selector(x *ast.SelectorExpr, called bool) {
-	sel := w.info.Selections[x]
-	if sel == nil { // of a package
-		if inst, ok := w.info.Instances[x.Sel]; ok && !called && derived(inst.TypeArgs) {
-			w.synthetic(x)
-		}
-		return
-	}
-	switch sel.Kind() {
-	case types.FieldVal:
-		w.expr(x.X)
-	case types.MethodVal:
-		w.expr(x.X)
-		if takesAddress(sel) {
-			w.address(x.X)
-		}
-		if !called && w.dynamicMethod(sel) {
-			w.synthetic(x)
-		}
-	case types.MethodExpr:
-		if w.dynamicMethod(sel) {
-			w.synthetic(x)
-		}
-	}
-}
-
-func isPointer(t types.Type) bool {
-	_, ok := types.Unalias(t).(*types.Pointer)
-	return ok
-}
-
-// takesAddress reports whether selecting a method takes the address of the expression before the dot.
-func takesAddress(sel *types.Selection) bool {
-	recv := sel.Obj().(*types.Func).Signature().Recv()
-	if recv == nil || !isPointer(recv.Type()) || isPointer(sel.Recv()) {
-		return false
-	}
-	t := sel.Recv()
-	for _, i := range sel.Index()[:len(sel.Index())-1] {
-		st, ok := t.Underlying().(*types.Struct)
-		if !ok {
-			return false
-		}
-		if t = st.Field(i).Type(); isPointer(t) {
-			return false
-		}
-	}
-	return true
-}
-
-// dynamicMethod reports whether a method value or expression needs the dictionary of the function around it.
-func (w *walker) dynamicMethod(sel *types.Selection) bool {
-	t := types.Unalias(sel.Recv())
-	if _, ok := t.(*types.TypeParam); ok {
-		return sel.Kind() == types.MethodVal
-	}
-	if p, ok := t.(*types.Pointer); ok {
-		t = types.Unalias(p.Elem())
-	}
-	named, ok := t.(*types.Named)
-	return ok && derived(named.TypeArgs())
-}
-
-// derived reports whether type arguments contain type parameters.
-func derived(args *types.TypeList) bool {
-	for t := range args.Types() {
-		p := printer{}
-		p.typ(t)
-		if len(p.tparams) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// synthetic notes a method or function value that the compiler makes a function literal of (noder/reader.go, curry and
-// methodExprWrap).
-func (w *walker) synthetic(x ast.Expr) {
-	t := describe(w.info.TypeOf(x))
-	w.closures = append(w.closures, &Closure{Name: w.name(Synthetic), Kind: Synthetic, Sig: t, Body: decl.HashNode(x)})
-	w.captured = append(w.captured, nil)
 }

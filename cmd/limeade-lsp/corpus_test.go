@@ -65,12 +65,20 @@ func (s editStep) live() bool {
 // decided is the step with the verdict that was found, where several may be.
 func (s editStep) decided(verdict string) editStep {
 	if open := strings.Split(s.verdict, "|"); len(open) > 1 && slices.Contains(open, verdict) {
-		s.verdict, s.applied = verdict, "no"
-		if s.live() {
-			s.applied = "yes"
+		s.verdict = verdict
+		if s.applied != "any" {
+			s.applied = appliedBy(verdict)
 		}
 	}
 	return s
+}
+
+// appliedBy is what a refresh with a verdict says of "applied", if the case says nothing.
+func appliedBy(verdict string) string {
+	if (editStep{verdict: verdict}).live() {
+		return "yes"
+	}
+	return "no"
 }
 
 // wantedEdit matches an edit of an answer; a "*" in a field matches any text.
@@ -361,10 +369,7 @@ func (c *editCase) complete() error {
 			}
 		}
 		if s.applied == "" {
-			s.applied = "no"
-			if s.live() {
-				s.applied = "yes"
-			}
+			s.applied = appliedBy(s.verdict)
 		}
 		if !slices.Contains([]string{"yes", "no", "any"}, s.applied) {
 			return fmt.Errorf("step %d: applied %q: not yes, no or any", i+1, s.applied)

@@ -282,13 +282,13 @@ func (p *partner) report() string {
 // converse plays a dialogue and returns where it went otherwise than told.
 func (p *partner) converse(d dialogue, skipKept bool) error {
 	var wrong []string
-	for i, x := range d {
+	for _, x := range d {
+		patience := answerPatience
+		if p.said.Len() == 0 {
+			patience = buildPatience
+		}
 		if err := p.say(x.input); err != nil {
 			return fmt.Errorf("input %q: %w\n%s", x.input, err, p.report())
-		}
-		patience := answerPatience
-		if i == 0 {
-			patience = buildPatience
 		}
 		for _, want := range x.answers {
 			got, err := p.hear(patience)

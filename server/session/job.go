@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"go/ast"
+	"go/token"
 	"go/types"
 	"slices"
 	"strings"
@@ -262,6 +263,9 @@ func (j *job) packageOf(set analysis.PackageSet) reload.Package {
 		Path: set.Path, Fset: set.Checked.Fset, Files: set.Checked.Files, Pkg: set.Checked.Types, Info: set.Checked.Info,
 		Src: func(name string) []byte { return content[name] },
 	}
+	if j.reachesInitialisers(set) {
+		pkg.Init = closureMakers(set)
+	}
 	for _, f := range set.Funcs {
 		if f.Object != nil && !isInit(f.Object) {
 			pkg.Keep = append(pkg.Keep, f.Object)
@@ -277,6 +281,62 @@ func (j *job) packageOf(set analysis.PackageSet) reload.Package {
 		}
 	}
 	return pkg
+}
+
+// reachesInitialisers reports whether package variables were initialised by code that the edit changes.
+// What that code made, closures above all, may live on.
+func (j *job) reachesInitialisers(set analysis.PackageSet) bool {
+	for _, e := range j.report.Edits {
+		if e.Kind == edit.InitializerDependency && strings.HasPrefix(e.Decl, linkPath(set)+".") {
+			return true
+		}
+	}
+	return slices.ContainsFunc(set.Funcs, func(f analysis.Func) bool { return f.Syntax != nil && len(literals(f.Syntax)) > 0 })
+}
+
+// closureMakers lists the variables of a package whose initialisers can make closures. The compiler numbers
+// those through the package, so all of them are compiled or none.
+func closureMakers(set analysis.PackageSet) []*types.Var {
+	var vars []*types.Var
+	for _, f := range set.Checked.Files {
+		for _, d := range f.Decls {
+			gen, ok := d.(*ast.GenDecl)
+			if !ok || gen.Tok != token.VAR {
+				continue
+			}
+			for _, s := range gen.Specs {
+				spec := s.(*ast.ValueSpec)
+				if !slices.ContainsFunc(spec.Values, mayMakeClosure) {
+					continue
+				}
+				for _, name := range spec.Names {
+					if v, ok := set.Checked.Info.Defs[name].(*types.Var); ok && name.Name != "_" {
+						vars = append(vars, v)
+					}
+				}
+			}
+		}
+	}
+	return vars
+}
+
+func mayMakeClosure(e ast.Expr) bool {
+	found := false
+	ast.Inspect(e, func(n ast.Node) bool {
+		switch n.(type) {
+		case *ast.CallExpr, *ast.FuncLit, *ast.SelectorExpr:
+			found = true
+		}
+		return !found
+	})
+	return found
+}
+
+func linkPath(set analysis.PackageSet) string {
+	if set.Checked.Types.Name() == "main" {
+		return "main"
+	}
+	return set.Path
 }
 
 // isInit reports whether a function runs once, before main, and has no name to call it by.

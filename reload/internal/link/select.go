@@ -76,7 +76,7 @@ func (l *linker) selectRoots() error {
 				}
 				name := s.Name()
 				decl, ok := l.owner(name)
-				if !ok {
+				if !ok || isPackageInit(name) {
 					continue
 				}
 				if c := l.lib.Resolve(s); c != s && l.stubObjs[c.Obj] != nil {
@@ -99,7 +99,7 @@ func (l *linker) selectRoots() error {
 func (l *linker) checkComplete() error {
 	for _, decl := range l.req.Funcs {
 		key := Key{Name: decl, ABI: object.ABIInternal}
-		if l.byKey[key] == nil && l.inProcess(key) {
+		if l.byKey[key] == nil && l.inProcess(key) && !isPackageInit(decl) {
 			return refuse(decl, "is in the program, but was not compiled again")
 		}
 		for _, name := range l.host.instances(decl) {
@@ -123,6 +123,13 @@ func (h *Host) instances(decl string) []string {
 		}
 	})
 	return h.byGeneric[decl]
+}
+
+// isPackageInit reports whether a function is the one that initialises a package's variables. It ran; what
+// it is compiled again for is the closures that it made.
+func isPackageInit(name string) bool {
+	rest, ok := withoutPackage(name)
+	return ok && rest == "init"
 }
 
 func (l *linker) selectRoot(s object.Sym, decl string, fresh bool) error {

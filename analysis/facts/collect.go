@@ -1,0 +1,461 @@
+package facts
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/limeade-go/limeade/analysis/decl"
+)
+
+// Input is one type-checked package.
+type Input struct {
+	Source   decl.Source
+	Types    *types.Package
+	Info     *types.Info // all maps filled
+	Sizes    types.Sizes
+	Release  int               // minor version of the toolchain that compiles it: 26 for Go 1.26
+	Profiled bool              // it is compiled with a profile, under which larger functions are inlined
+	Keep     func(string) bool // whether references into the package with that path are wanted
+}
+
+// Collect returns the facts of a package.
+func Collect(in Input) *Package {
+	c := collector{
+		Input:   in,
+		pkg:     &Package{Path: in.Source.Package.Path, API: API(in.Types)},
+		numbers: make(map[string]uint32),
+	}
+	c.number("")
+	c.decls = in.Source.Decls()
+	for _, d := range c.decls {
+		c.decl(d)
+	}
+	c.locals()
+	c.promotions()
+	c.pkg.index()
+	return c.pkg
+}
+
+// Update returns the facts of a package of which only the functions in changed, by link name, differ from the version
+// that old tells of, and in nothing but their bodies: all else is taken over. Names grows only.
+func Update(old *Package, in Input, changed map[string]bool) *Package {
+	c := collector{
+		Input:   in,
+		pkg:     &Package{Path: old.Path, API: old.API, Names: slices.Clone(old.Names), Locals: old.Locals, Promotions: old.Promotions},
+		numbers: maps.Clone(old.number),
+	}
+	for _, d := range in.Source.Decls() {
+		name := DeclName(in.Source.Package, d)
+		if o := old.Decl(name); o != nil && !changed[name] {
+			c.pkg.Decls = append(c.pkg.Decls, *o)
+			continue
+		}
+		c.decl(d)
+	}
+	c.pkg.index()
+	return c.pkg
+}
+
+type collector struct {
+	Input
+	pkg     *Package
+	numbers map[string]uint32
+	decls   []*decl.Decl // parallel to pkg.Decls
+
+	d     *Decl // being collected
+	refs  map[uint32]Ref
+	lists [5]map[uint32]bool // Dynamic, Holds, Values, Instances, Imports
+}
+
+func (c *collector) number(name string) uint32 {
+	n, ok := c.numbers[name]
+	if !ok {
+		n = uint32(len(c.pkg.Names))
+		c.numbers[name] = n
+		c.pkg.Names = append(c.pkg.Names, name)
+	}
+	return n
+}
+
+func (c *collector) decl(d *decl.Decl) {
+	c.pkg.Decls = append(c.pkg.Decls, Decl{Name: DeclName(c.Source.Package, d), Kind: d.Kind})
+	c.d = &c.pkg.Decls[len(c.pkg.Decls)-1]
+	c.refs = make(map[uint32]Ref)
+	for i := range c.lists {
+		c.lists[i] = make(map[uint32]bool)
+	}
+	if decl.Of(d.Parsed).ImportsC() {
+		c.d.Flags |= UsesCgo
+	}
+	switch n := d.Node.(type) {
+	case *ast.FuncDecl:
+		c.object(c.Info.Defs[n.Name])
+		if obj, ok := c.Info.Defs[n.Name].(*types.Func); ok {
+			sig := obj.Signature()
+			if sig.TypeParams().Len()+sig.RecvTypeParams().Len() > 0 {
+				c.d.Flags |= Generic
+			}
+			if sig.Recv() != nil {
+				c.d.Call = c.number(callName(obj))
+			}
+		}
+		if neverInlined(n, c.Info, c.Profiled) {
+			c.d.Flags |= NeverInlined
+		}
+		c.d.Size = size(n.Body)
+		if c.endless(n.Body) {
+			c.d.Flags |= Endless
+		}
+		c.d.Closures = closuresOf(n, c.Info, c.Sizes, c.Release, c.Info.FileVersions[d.Parsed.Syntax])
+		c.walk(n)
+	case *ast.TypeSpec:
+		c.object(c.Info.Defs[n.Name])
+		if n.TypeParams != nil {
+			c.d.Flags |= Generic
+		}
+		c.walk(n)
+	case *ast.ValueSpec:
+		c.object(c.Info.Defs[n.Names[d.Index]])
+		if d.Name == "_" && d.Kind == decl.Var && c.inert(d.Value()) {
+			c.d.Flags |= Inert
+		}
+		if n.Type != nil {
+			c.walk(n.Type)
+		}
+		if x := d.Value(); x != nil {
+			c.walk(x)
+		}
+	}
+	c.d.Refs = slices.Sorted(maps.Values(c.refs))
+	for i, list := range []*[]uint32{&c.d.Dynamic, &c.d.Holds, &c.d.Values, &c.d.Instances, &c.d.Imports} {
+		*list = slices.Sorted(maps.Keys(c.lists[i]))
+	}
+}
+
+func (c *collector) object(obj types.Object) {
+	if obj == nil {
+		return
+	}
+	var p printer
+	p.object(obj)
+	c.d.Type = fingerprint(p.b)
+}
+
+func size(body *ast.BlockStmt) int {
+	n := 0
+	if body != nil {
+		ast.Inspect(body, func(node ast.Node) bool {
+			if node != nil && n < MaxSize {
+				n++
+			}
+			return n < MaxSize
+		})
+	}
+	return n
+}
+
+// walk collects what the tree refers to.
+func (c *collector) walk(root ast.Node) {
+	var stack []ast.Node
+	literals := 0                     // how many function literals are open that do not run at once
+	runs := make(map[ast.Node]bool)   // what is called
+	stored := make(map[ast.Node]bool) // functions that are put into a composite literal
+	ast.Inspect(root, func(n ast.Node) bool {
+		if n == nil {
+			if lit, ok := stack[len(stack)-1].(*ast.FuncLit); ok && !runs[lit] {
+				literals--
+			}
+			stack = stack[:len(stack)-1]
+			return true
+		}
+		stack = append(stack, n)
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			if !runs[n] {
+				literals++
+			}
+		case *ast.CallExpr:
+			fun := ast.Unparen(n.Fun)
+			runs[fun] = true
+			switch f := fun.(type) {
+			case *ast.IndexExpr:
+				fun = ast.Unparen(f.X)
+			case *ast.IndexListExpr:
+				fun = ast.Unparen(f.X)
+			}
+			runs[fun] = true
+			if sel, ok := fun.(*ast.SelectorExpr); ok {
+				runs[sel.Sel] = true
+			}
+		case *ast.CompositeLit:
+			for _, x := range n.Elts {
+				if kv, ok := x.(*ast.KeyValueExpr); ok {
+					x = kv.Value
+				}
+				switch x := ast.Unparen(x).(type) {
+				case *ast.Ident:
+					stored[x] = true
+				case *ast.SelectorExpr:
+					stored[x.Sel] = c.Info.Selections[x] == nil
+				}
+			}
+		case *ast.Ident:
+			c.ident(n, place{runs: runs[n] && literals == 0, literal: literals > 0, stored: stored[n]})
+		case *ast.SelectorExpr:
+			c.selection(n, runs[n])
+		}
+		if x, ok := n.(ast.Expr); ok {
+			c.hold(x)
+		}
+		return true
+	})
+}
+
+// A place is where a declaration refers to another one.
+type place struct{ runs, literal, stored bool }
+
+func (c *collector) ident(id *ast.Ident, at place) {
+	obj := c.Info.Uses[id]
+	if name, ok := obj.(*types.PkgName); ok {
+		c.lists[4][c.number(name.Imported().Path())] = true
+		return
+	}
+	if obj == nil || obj.Pkg() == nil {
+		return
+	}
+	if inst, ok := c.Info.Instances[id]; ok {
+		p := printer{}
+		p.pkg(obj.Pkg())
+		p.str(obj.Name())
+		p.args(inst.TypeArgs)
+		name := string(p.b)
+		if len(p.tparams) > 0 {
+			name = c.d.Name + " " + name
+		}
+		c.lists[3][c.number(name)] = true
+	}
+	if !c.Keep(obj.Pkg().Path()) {
+		return
+	}
+	if name, ok := LinkName(obj); ok {
+		n := c.number(name)
+		r := c.refs[n]
+		if at.stored {
+			c.refs[n] = newRef(n, r.Runs(), r.InLiteral(), r.Count())
+			return
+		}
+		c.refs[n] = newRef(n, r.Runs() || at.runs, r.InLiteral() || at.literal, r.Count()+1)
+	}
+}
+
+// callName names a method by what an interface must have to call it.
+func callName(fn *types.Func) string { return fn.Name() + " " + describe(fn.Signature()) }
+
+func (c *collector) selection(x *ast.SelectorExpr, called bool) {
+	sel := c.Info.Selections[x]
+	if sel == nil || sel.Kind() == types.FieldVal {
+		return
+	}
+	fn := sel.Obj().(*types.Func)
+	if recv := fn.Signature().Recv(); recv != nil && types.IsInterface(recv.Type()) {
+		c.lists[0][c.number(callName(fn))] = true
+		return
+	}
+	if called || sel.Kind() != types.MethodVal {
+		return
+	}
+	if named, pointer := baseType(sel.Recv()); named != nil && named.Obj().Pkg() != nil && c.Keep(named.Obj().Pkg().Path()) {
+		obj := named.Obj()
+		c.lists[2][c.number(LinkPath(obj.Pkg().Path(), obj.Pkg().Name())+"."+methodName(obj.Name(), fn.Name(), pointer))] = true
+	}
+}
+
+// hold notes the type of an expression if it may have methods whose calls could be devirtualised.
+func (c *collector) hold(x ast.Expr) {
+	tv, ok := c.Info.Types[x]
+	if !ok || tv.Type == nil {
+		return
+	}
+	if named, _ := baseType(tv.Type); named != nil {
+		obj := named.Obj()
+		if obj.Pkg() == nil || !c.Keep(obj.Pkg().Path()) || types.IsInterface(named) {
+			return
+		}
+		if named.NumMethods() == 0 && !embeds(named.Underlying()) {
+			return
+		}
+		if name, ok := LinkName(obj); ok {
+			c.lists[1][c.number(name)] = true
+		}
+	}
+}
+
+func embeds(t types.Type) bool {
+	st, ok := t.(*types.Struct)
+	if !ok {
+		return false
+	}
+	for f := range st.Fields() {
+		if f.Embedded() {
+			return true
+		}
+	}
+	return false
+}
+
+// inert reports whether evaluating x does nothing and cannot fail: var _ I = (*T)(nil).
+func (c *collector) inert(x ast.Expr) bool {
+	if x == nil {
+		return true
+	}
+	ok := true
+	ast.Inspect(x, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			ok = ok && (c.Info.Types[n.Fun].IsType() || c.isNew(n))
+		case *ast.UnaryExpr:
+			ok = ok && n.Op != token.ARROW
+		case *ast.BinaryExpr:
+			ok = ok && c.Info.Types[n].Value != nil
+		case *ast.IndexExpr, *ast.IndexListExpr:
+			ok = ok && (c.Info.Types[n.(ast.Expr)].IsType() || isInstance(c.Info, n))
+		case *ast.SliceExpr, *ast.TypeAssertExpr, *ast.StarExpr:
+			ok = ok && c.Info.Types[n.(ast.Expr)].IsType()
+		case *ast.FuncLit:
+			return false
+		}
+		return ok
+	})
+	return ok
+}
+
+func (c *collector) isNew(call *ast.CallExpr) bool {
+	id, ok := ast.Unparen(call.Fun).(*ast.Ident)
+	return ok && c.Info.Uses[id] == types.Universe.Lookup("new")
+}
+
+func isInstance(info *types.Info, n ast.Node) bool {
+	x, ok := n.(*ast.IndexExpr)
+	return ok && (&walker{info: info}).isFunc(x)
+}
+
+// endless reports whether a body, function literals and all, has a loop that may run for as long as the process does:
+// without a condition and without a way out, or waiting for a channel in each turn; or an empty select.
+func (c *collector) endless(body *ast.BlockStmt) bool {
+	if body == nil {
+		return false
+	}
+	found := false
+	ast.Inspect(body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.ForStmt:
+			found = found || n.Cond == nil && (waits(n.Body) || !leaves(n.Body))
+		case *ast.RangeStmt:
+			if t := c.Info.TypeOf(n.X); t != nil {
+				_, isChan := t.Underlying().(*types.Chan)
+				found = found || isChan
+			}
+		case *ast.SelectStmt:
+			found = found || len(n.Body.List) == 0
+		}
+		return !found
+	})
+	return found
+}
+
+// waits reports whether a loop's body receives from a channel.
+func waits(body *ast.BlockStmt) bool {
+	found := false
+	ast.Inspect(body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.SelectStmt:
+			found = true
+		case *ast.UnaryExpr:
+			found = found || n.Op == token.ARROW
+		}
+		return !found
+	})
+	return found
+}
+
+// leaves reports whether a statement in a loop's body may leave the loop. A break of a loop or switch inside of it
+// counts as well: the test is for people, and it is enough to be right mostly.
+func leaves(body *ast.BlockStmt) bool {
+	found := false
+	ast.Inspect(body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.ReturnStmt:
+			found = true
+		case *ast.BranchStmt:
+			found = found || n.Tok == token.BREAK || n.Tok == token.GOTO
+		}
+		return !found
+	})
+	return found
+}
+
+// locals lists the types that are declared in functions, in the order in which the compiler numbers them.
+func (c *collector) locals() {
+	for _, f := range c.Source.Files {
+		for _, d := range f.Parsed.Syntax.Decls {
+			ast.Inspect(d, func(n ast.Node) bool {
+				spec, ok := n.(*ast.TypeSpec)
+				if !ok || spec.Assign.IsValid() {
+					return true
+				}
+				obj, ok := c.Info.Defs[spec.Name].(*types.TypeName)
+				if !ok || obj.Parent() == c.Types.Scope() {
+					return true
+				}
+				var p printer
+				p.typeName(obj)
+				c.pkg.Locals = append(c.pkg.Locals, LocalType{Owner: c.owner(d), Name: obj.Name(), Shape: fingerprint(p.b)})
+				c.promote(c.pkg.Path+"."+obj.Name()+"·"+strconv.Itoa(len(c.pkg.Locals)), obj)
+				return true
+			})
+		}
+	}
+}
+
+// owner returns the link name of the first declaration that d makes.
+func (c *collector) owner(d ast.Decl) string {
+	for i, owner := range c.decls {
+		if n := owner.Node; n.Pos() >= d.Pos() && n.End() <= d.End() {
+			return c.pkg.Decls[i].Name
+		}
+	}
+	return ""
+}
+
+func (c *collector) promotions() {
+	scope := c.Types.Scope()
+	for _, name := range scope.Names() {
+		if obj, ok := scope.Lookup(name).(*types.TypeName); ok && !obj.IsAlias() {
+			link, _ := LinkName(obj)
+			c.promote(link, obj)
+		}
+	}
+}
+
+func (c *collector) promote(name string, obj *types.TypeName) {
+	if !embeds(obj.Type().Underlying()) {
+		return
+	}
+	for sel := range types.NewMethodSet(types.NewPointer(obj.Type())).Methods() {
+		fn, ok := sel.Obj().(*types.Func)
+		if !ok || len(sel.Index()) == 1 || fn.Pkg() == nil || !c.Keep(fn.Pkg().Path()) {
+			continue
+		}
+		if target, ok := LinkName(fn); ok {
+			c.pkg.Promotions = append(c.pkg.Promotions, Promotion{Type: name, Method: fn.Name(), Target: target})
+		}
+	}
+}

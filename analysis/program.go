@@ -1,0 +1,383 @@
+package analysis
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/limeade-go/limeade/analysis/decl"
+	"github.com/limeade-go/limeade/analysis/facts"
+	"github.com/limeade-go/limeade/analysis/snapshot"
+)
+
+// inlineBudget is what a function may cost to be inlined, and callCost the most that a call of one function costs in
+// another (cmd/compile/internal/inline/inl.go, inlineMaxBudget and inlineExtraCallCost and one for the node).
+const (
+	inlineBudget = 80
+	callCost     = 58
+)
+
+// A program is the new state of the Local packages that can be touched by an edit: those that changed, and those that
+// import them, directly or not. Packages that are not Local need no look: none of them imports a Local one but through
+// a replace directive or a workspace, and then it is Local too.
+type program struct {
+	env      Env
+	snapshot *snapshot.Snapshot
+	order    []*facts.Package // dependencies first
+	owner    map[string]*facts.Package
+}
+
+// program loads the facts of a snapshot that the changed packages touch.
+func (c *comparison) program(snap *snapshot.Snapshot, k *keys) (*program, error) {
+	touched := make(map[string]bool)
+	for _, p := range c.changed {
+		touched[p.path()] = true
+	}
+	var cone []*snapshot.Package
+	for _, p := range importOrder(snap) {
+		if touched[p.Path] || slices.ContainsFunc(p.Imports, func(imp string) bool { return touched[imp] }) {
+			touched[p.Path] = true
+			cone = append(cone, p)
+		}
+	}
+	known, err := c.factsOf(c.ctx, snap, k, cone)
+	if err != nil {
+		return nil, err
+	}
+	prog := &program{env: c.env, snapshot: snap, owner: make(map[string]*facts.Package)}
+	for _, p := range cone {
+		f := known[p.Path]
+		if f == nil {
+			continue // its source has errors that the build did not see: it is no part of the program
+		}
+		prog.order = append(prog.order, f)
+		for i := range f.Decls {
+			prog.owner[f.Decls[i].Name] = f
+		}
+	}
+	return prog, nil
+}
+
+func (p *program) decl(name string) *facts.Decl {
+	if f := p.owner[name]; f != nil {
+		return f.Decl(name)
+	}
+	return nil
+}
+
+// A member is a function of the recompile set.
+type member struct {
+	reason Reason
+	spread bool // those that refer to it have been added
+	saved  int  // by how much its own cost for inlining may have dropped
+}
+
+// A set grows from the functions that changed to all whose machine code may differ.
+type set struct {
+	*program
+	members   map[string]*member
+	old       map[string]*facts.Decl // of functions that changed
+	generic   map[string]bool        // generic code whose instantiations are made anew
+	wrappers  map[string]map[Wrapper]bool
+	instances map[string]map[Instance]bool
+	// closures has variables with function literals in their initialisers in which code of the set may be inlined.
+	closures map[string]string
+	work     []string
+}
+
+func (p *program) newSet() *set {
+	return &set{
+		program: p, members: make(map[string]*member), old: make(map[string]*facts.Decl), generic: make(map[string]bool),
+		wrappers: make(map[string]map[Wrapper]bool), instances: make(map[string]map[Instance]bool), closures: make(map[string]string),
+	}
+}
+
+func isFunc(d *facts.Decl) bool {
+	return (d.Kind == decl.Func || d.Kind == decl.Method) && !isBlank(d)
+}
+
+func isBlank(d *facts.Decl) bool { return strings.Contains(d.Name, "._#") }
+
+// add puts a function into the set and works off what follows from it.
+func (s *set) add(name string, reason Reason) {
+	s.push(name, reason)
+	for len(s.work) > 0 {
+		name := s.work[0]
+		s.work = s.work[1:]
+		d := s.decl(name)
+		if m := s.members[name]; !m.spread && s.mayInline(d, m) {
+			m.spread = true
+			s.spread(d)
+		}
+		if d.Flags&facts.Generic != 0 && !s.generic[name] {
+			s.instantiate(d)
+		}
+	}
+}
+
+func (s *set) push(name string, reason Reason) {
+	if m := s.members[name]; m != nil {
+		m.reason = min(m.reason, reason)
+		return
+	}
+	s.members[name] = &member{reason: reason}
+	s.work = append(s.work, name)
+}
+
+// mayInline reports whether a function of the set is or becomes inlinable, or was.
+func (s *set) mayInline(d *facts.Decl, m *member) bool {
+	in := s.inlining(d.Name)
+	if m.reason == Changed {
+		if in.State == Inlinable || d.Flags&facts.NeverInlined == 0 {
+			return true
+		}
+		old := s.old[d.Name]
+		return in.State == InlineUnknown && old != nil && old.Flags&facts.NeverInlined == 0
+	}
+	switch in.State {
+	case Inlinable:
+		return true
+	case NotInlinable:
+		// What it calls may be cheaper now.
+		return d.Flags&facts.NeverInlined == 0 && (in.Cost == 0 || in.Cost-m.saved <= inlineBudget)
+	}
+	return d.Flags&facts.NeverInlined == 0
+}
+
+func (p *program) inlining(name string) Inlining {
+	if p.env.Inlining == nil {
+		return Inlining{}
+	}
+	return p.env.Inlining(name)
+}
+
+// inlinable reports whether a function that is not in the set may be inlined.
+func (p *program) inlinable(d *facts.Decl) bool {
+	switch p.inlining(d.Name).State {
+	case Inlinable:
+		return true
+	case NotInlinable:
+		return false
+	}
+	return d.Flags&facts.NeverInlined == 0
+}
+
+// spread adds all in whose code d may be inlined.
+func (s *set) spread(d *facts.Decl) {
+	for _, pkg := range s.order {
+		pkg.Users(d.Name, func(user *facts.Decl, r facts.Ref) {
+			switch {
+			case r.Count() == 0:
+			case isFunc(user):
+				s.push(user.Name, Inlines)
+				m := s.members[user.Name]
+				m.saved += callCost * r.Count()
+				if r.Count() == facts.MaxCount {
+					m.saved = 1 << 30
+				}
+				if !m.spread {
+					s.work = append(s.work, user.Name) // look again
+				}
+			case user.Kind == decl.Var && r.InLiteral():
+				s.closures[user.Name] = d.Name
+			}
+		})
+	}
+	if d.Kind == decl.Method {
+		s.wrap(d)
+		s.devirtualize(d)
+	}
+}
+
+// receivers returns the link names of the types that have method d: its receiver's, and those that embed it.
+func (p *program) receivers(d *facts.Decl) map[string]bool {
+	set := map[string]bool{receiver(d.Name): true}
+	for _, pkg := range p.order {
+		for _, promoted := range pkg.Promotions {
+			if promoted.Target == d.Name {
+				set[promoted.Type] = true
+			}
+		}
+	}
+	return set
+}
+
+// receiver returns the link name of the type of a method: "p.T" for "p.(*T).M" and "p.T.M".
+func receiver(method string) string {
+	recv := method[:strings.LastIndexByte(method, '.')]
+	if i := strings.LastIndex(recv, ".(*"); i >= 0 {
+		recv = recv[:i+1] + strings.TrimSuffix(recv[i+3:], ")")
+	}
+	return recv
+}
+
+// pointerTo returns the prefix of methods of pointers to a type: "p.(*T)" for "p.T".
+func pointerTo(typ string) string {
+	i := strings.LastIndexByte(typ, '/')
+	i += 1 + strings.IndexByte(typ[i+1:], '.')
+	return typ[:i+1] + "(*" + typ[i+1:] + ")"
+}
+
+// wrap lists the methods that the compiler makes around d: for pointers if d takes a value, for types that embed d's, and
+// for method values. They are made where the type is declared, and the last ones where they are used.
+func (s *set) wrap(d *facts.Decl) {
+	method := facts.Method(d.Name)
+	add := func(pkg, symbol string) {
+		if symbol == d.Name {
+			return
+		}
+		if s.wrappers[pkg] == nil {
+			s.wrappers[pkg] = make(map[Wrapper]bool)
+		}
+		s.wrappers[pkg][Wrapper{Symbol: symbol, Method: d.Name}] = true
+	}
+	home := s.owner[d.Name]
+	add(home.Path, pointerTo(receiver(d.Name))+"."+method)
+	for _, pkg := range s.order {
+		for _, promoted := range pkg.Promotions {
+			if promoted.Target == d.Name {
+				add(pkg.Path, promoted.Type+"."+method)
+				add(pkg.Path, pointerTo(promoted.Type)+"."+method)
+			}
+		}
+	}
+	for recv := range s.receivers(d) {
+		for _, pkg := range s.order {
+			for _, value := range []string{recv + "." + method, pointerTo(recv) + "." + method} {
+				n, ok := pkg.Number(value)
+				if ok && slices.ContainsFunc(pkg.Decls, func(u facts.Decl) bool { return slices.Contains(u.Values, n) }) {
+					add(pkg.Path, value+"-fm")
+				}
+			}
+		}
+	}
+}
+
+// devirtualize adds the functions in which a method of the set may be inlined though they call it through an interface.
+func (s *set) devirtualize(d *facts.Decl) {
+	for _, name := range s.seesThrough(d) {
+		s.push(name, Devirtualizes)
+	}
+}
+
+// seesThrough returns the functions in which the compiler may see that a call through an interface is one of d: they
+// call such a method, and a value of a type that has d is in their own code or in what is inlined there.
+func (p *program) seesThrough(d *facts.Decl) []string {
+	call := p.owner[d.Name].Names[d.Call]
+	var names []string
+	for name := range p.holders(p.receivers(d)) {
+		pkg := p.owner[name]
+		if pkg.Decl(name).Calls(pkg, call, d.Flags&facts.Generic != 0) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// holders returns the functions with a value of one of the types in their own code, or in what may be inlined there.
+func (p *program) holders(typs map[string]bool) map[string]bool {
+	found := make(map[string]bool)
+	var work []string
+	add := func(d *facts.Decl) {
+		if isFunc(d) && !found[d.Name] {
+			found[d.Name] = true
+			work = append(work, d.Name)
+		}
+	}
+	for _, pkg := range p.order {
+		for i := range pkg.Decls {
+			d := &pkg.Decls[i]
+			if slices.ContainsFunc(d.Holds, func(n uint32) bool { return typs[pkg.Names[n]] }) {
+				add(d)
+			}
+		}
+	}
+	for len(work) > 0 {
+		name := work[0]
+		work = work[1:]
+		if !p.inlinable(p.decl(name)) {
+			continue
+		}
+		for _, pkg := range p.order {
+			pkg.Users(name, func(user *facts.Decl, _ facts.Ref) { add(user) })
+		}
+	}
+	return found
+}
+
+// instantiate adds all that is compiled with the dictionaries of generic code: those that refer to it, and for a method
+// all methods of the type, which share one (cmd/compile/internal/noder/writer.go, writerDict).
+func (s *set) instantiate(d *facts.Decl) {
+	s.generic[d.Name] = true
+	home := s.owner[d.Name]
+	names := []string{d.Name}
+	if d.Kind == decl.Method {
+		recv := receiver(d.Name)
+		names = append(names, recv)
+		for i := range home.Decls {
+			if m := &home.Decls[i]; m.Kind == decl.Method && receiver(m.Name) == recv {
+				s.push(m.Name, Instantiates)
+			}
+		}
+	}
+	for _, name := range names {
+		for _, pkg := range s.order {
+			pkg.Users(name, func(user *facts.Decl, _ facts.Ref) {
+				if isFunc(user) {
+					s.push(user.Name, Instantiates)
+					return
+				}
+				if s.instances[pkg.Path] == nil {
+					s.instances[pkg.Path] = make(map[Instance]bool)
+				}
+				s.instances[pkg.Path][Instance{Decl: user.Name, Generic: name}] = true
+			})
+		}
+	}
+}
+
+// Bounds of what the writer of stubs keeps of functions that a function of the set refers to: it takes bodies that may
+// be inlined, and as long as it does not know, small ones that are few calls away.
+const (
+	nearBody  = 5
+	smallBody = 150
+)
+
+// bodies returns, by package, the functions whose bodies are looked at when the set is compiled.
+func (s *set) bodies() map[string]map[string]bool {
+	need := make(map[string]map[string]bool)
+	level := make(map[string]int)
+	var work []string
+	add := func(name string, at int) {
+		pkg := s.owner[name]
+		if _, ok := level[name]; ok || pkg == nil || !isFunc(pkg.Decl(name)) {
+			return
+		}
+		level[name] = at
+		if need[pkg.Path] == nil {
+			need[pkg.Path] = make(map[string]bool)
+		}
+		need[pkg.Path][name] = true
+		work = append(work, name)
+	}
+	for name := range s.members {
+		add(name, 0)
+	}
+	for _, wrappers := range s.wrappers {
+		for w := range wrappers {
+			add(w.Method, 0)
+		}
+	}
+	for len(work) > 0 {
+		name := work[0]
+		work = work[1:]
+		pkg, at := s.owner[name], level[name]
+		d := pkg.Decl(name)
+		if at == 0 || s.inlinable(d) || at < nearBody && d.Size <= smallBody {
+			for _, r := range d.Refs {
+				add(pkg.Names[r.Target()], at+1)
+			}
+		}
+	}
+	return need
+}

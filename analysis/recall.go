@@ -1,0 +1,95 @@
+package analysis
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/limeade-go/limeade/analysis/snapshot"
+)
+
+// checkedPackage returns a type-checked package of the new snapshot with the bodies of those functions, from this
+// comparison or one before.
+func (c *comparison) checkedPackage(path string, bodies map[string]bool) (*Checked, error) {
+	if p := c.byPath[path]; p != nil && p.checked != nil && p.checked.covers(bodies) {
+		return p.checked, nil
+	}
+	p := c.new.Package(path)
+	checked, had := c.recall(p, bodies)
+	if checked != nil {
+		return checked, nil
+	}
+	wanted := maps.Clone(bodies)
+	if wanted == nil {
+		wanted = make(map[string]bool)
+	}
+	maps.Copy(wanted, had)
+	if c.fresh[path] != nil {
+		wanted = nil
+	}
+	checked, list, err := c.checkNew(p, wanted)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) > 0 {
+		return nil, list[0]
+	}
+	if !c.stale[path] {
+		c.keep(c.newKeys.of(p), checked)
+	}
+	return checked, nil
+}
+
+// covers reports whether the bodies of those functions were checked; nil stands for all.
+func (c *Checked) covers(bodies map[string]bool) bool {
+	if c.bodies == nil {
+		return true
+	}
+	if bodies == nil {
+		return false
+	}
+	for name := range bodies {
+		if !c.bodies[name] {
+			return false
+		}
+	}
+	return true
+}
+
+// recall returns a package of the new snapshot that was type-checked before with those bodies, nil if it was not: against
+// the export data that it relies on still, and in the same importer. In the second case it returns the bodies with which
+// it was checked, if any.
+func (c *comparison) recall(p *snapshot.Package, bodies map[string]bool) (*Checked, map[string]bool) {
+	if slices.ContainsFunc(p.Imports, func(imp string) bool { return c.stale[imp] }) {
+		return nil, nil
+	}
+	key := c.newKeys.of(p)
+	for i, r := range c.recent {
+		if r.key != key || r.importer != c.importer.generation {
+			continue
+		}
+		if !r.checked.covers(bodies) {
+			return nil, r.checked.bodies
+		}
+		c.recent = append(slices.Delete(c.recent, i, i+1), r)
+		return r.checked, nil
+	}
+	return nil, nil
+}
+
+// keep remembers a type-checked package and forgets the oldest ones.
+func (s *Session) keep(key factKey, checked *Checked) {
+	size := 0
+	for _, f := range checked.Package.Files {
+		content, _ := f.Content()
+		size += len(content)
+	}
+	s.recent = slices.DeleteFunc(s.recent, func(r recentCheck) bool { return r.key == key })
+	s.recent = append(s.recent, recentCheck{key, s.importer.generation, size, checked})
+	total := 0
+	for i, r := range slices.Backward(s.recent) {
+		if total += r.size; total > recentBytes && i < len(s.recent)-1 {
+			s.recent = slices.Delete(s.recent, 0, i+1)
+			return
+		}
+	}
+}
