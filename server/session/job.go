@@ -392,7 +392,7 @@ func (j *job) pairs(set analysis.PackageSet, f analysis.Func) []reload.ClosurePa
 	var pairs []reload.ClosurePair
 	for i := range min(len(before), len(after)) {
 		a, b := old.fset.Position(before[i].Pos()), set.Checked.Fset.Position(after[i].Pos())
-		pairs = append(pairs, reload.ClosurePair{OldFile: a.Filename, OldLine: a.Line, NewFile: b.Filename, NewLine: b.Line})
+		pairs = append(pairs, reload.ClosurePair{OldFile: a.Filename, OldLine: a.Line, NewFile: b.Filename, NewLine: b.Line, Changed: f.Reason == analysis.Changed})
 	}
 	return pairs
 }

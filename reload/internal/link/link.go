@@ -81,6 +81,7 @@ type ClosurePair struct {
 	OldLine int
 	NewFile string
 	NewLine int
+	Changed bool // the function that declares it is part of the edit
 }
 
 // A Result is a patch and what the process holds once it is applied.

@@ -91,8 +91,41 @@ func (l *linker) selectRoots() error {
 	if len(l.roots) == 0 && len(l.req.Moves) == 0 {
 		return ErrNothing
 	}
+	if err := l.checkClosures(); err != nil {
+		return err
+	}
 	return l.checkComplete()
 }
+
+// checkClosures makes sure that every live function literal which the refresh is about has new code,
+// wherever the code was inlined that makes its closures.
+func (l *linker) checkClosures() error {
+	replaced := map[uint64]bool{}
+	for _, r := range l.roots {
+		if r.entry != 0 {
+			replaced[r.entry] = true
+		}
+	}
+	bias := l.state.Bias
+	for _, p := range l.req.Pairs {
+		if !p.Changed {
+			continue
+		}
+		for _, f := range l.host.funcsIn(p.OldFile) {
+			entry := f.Entry + bias
+			if _, moved := l.state.Bodies[entry]; moved || replaced[entry] || int(f.StartLine()) != p.OldLine || !literal.MatchString(f.Name()) {
+				continue
+			}
+			if _, moved := l.state.Lines[f.Addr()+bias]; !moved {
+				return refuse(f.Name(), "is a function literal of the edit, made where it cannot be compiled again")
+			}
+		}
+	}
+	return nil
+}
+
+// literal matches the names of function literals.
+var literal = regexp.MustCompile(`\.func\d+(\.\d+)*$`)
 
 // checkComplete makes sure that every live function which the refresh is about has new code: a body
 // that is left behind would be a wrong answer later on.

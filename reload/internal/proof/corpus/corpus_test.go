@@ -173,6 +173,9 @@ func check(t *testing.T, p *program, exp drive.Exports, version string) (out str
 	if err != nil {
 		t.Fatal(err)
 	}
+	if reason := beyond(fmt.Sprint(a)); reason != "" {
+		return reason
+	}
 	if a.Exit != drive.Live || !a.Applied || a.Generation != 1 {
 		t.Fatalf("refresh of %d functions: %v\n%s", len(pair.emptied), a, run.Stderr)
 	}
@@ -185,6 +188,17 @@ func check(t *testing.T, p *program, exp drive.Exports, version string) (out str
 	}
 	if got != want {
 		t.Errorf("after the refresh the program does not do what a direct run does\n got: %v\nwant: %v", got, want)
+	}
+	return ""
+}
+
+// beyond says why a refusal is right for what the emptied variant of a program makes of it; "" if it is not.
+func beyond(answer string) string {
+	switch {
+	case strings.Contains(answer, "LMD0207"):
+		return "a literal in an initialiser, which ran, has an emptied function inlined"
+	case strings.Contains(answer, "KiB are left within reach"):
+		return "needs a variable that is larger than the room for patches"
 	}
 	return ""
 }

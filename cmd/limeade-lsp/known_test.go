@@ -1,0 +1,32 @@
+package main_test
+
+// knownToFail lists the cases that the engine does not pass yet, and why. Each is work that is left; an entry
+// goes when its case passes.
+var knownToFail = map[string]string{
+	"row01-http-kept-connection":                "not looked into yet: the answer about connections is empty",
+	"row02-value-method-everywhere":             "refused: a bound method of another package's type is not compiled again",
+	"row07-rename-main-file":                    "line tables keep the old file's name",
+	"row35-closures-made-at-the-start":          "closures that init functions made keep the old body",
+	"row39-captured-counter":                    "closures that init functions made keep the old body",
+	"row39-comparators-and-options":             "closures that init functions made keep the old body",
+	"row39-method-and-generic-closures":         "closures that init functions made keep the old body",
+	"row39-nested-closures":                     "closures that init functions made keep the old body",
+	"row39-stored-handlers":                     "closures that init functions made keep the old body",
+	"row42-decorators-across-packages":          "closures that init functions made keep the old body",
+	"row42-func-values-in-structures":           "refused: init functions with closures are not compiled again",
+	"row42-handlers-held":                       "closures that init functions made keep the old body",
+	"row48-alias-import":                        "the case changes an initialiser on the way",
+	"row48-dot-import":                          "the case changes an initialiser on the way",
+	"row53-generic-function":                    "refused: an instance that only an initialiser makes is not compiled again",
+	"row54-new-instance-of-a-generic-type":      "hot already; the case expects the refusal of this step",
+	"row54-new-type-argument":                   "hot already; the case expects the refusal of this step",
+	"row56-inlined-in-closures-and-generics":    "refused: init functions with closures are not compiled again",
+	"row58-embedded-tree":                       "embedded patterns are not recorded with the build",
+	"row66-package-that-is-nowhere":             "refused as a new import before the missing package is seen",
+	"row68-revert-of-many":                      "not looked into yet: an initialiser's dependency",
+	"row70-many-generations":                    "not looked into yet: an initialiser's dependency",
+	"row74-agent-and-program":                   "an edit of the agent's own package is not seen",
+	"row74-agent-source":                        "an edit of the agent's own package is not seen",
+	"row75-type-switch-generic-and-fallthrough": "a type switch over type parameters takes the wrong branch",
+	"row78-through-inlined-wrappers":            "refused: init functions with closures are not compiled again",
+}
