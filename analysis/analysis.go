@@ -24,8 +24,9 @@ type Env struct {
 	// Export opens the archive, or export data alone, of a package of the program as the build left it; errors that
 	// wrap fs.ErrNotExist say that there is none.
 	Export func(path string) (io.ReadCloser, error)
-	// Inlining says what the compiler decided about a function of the running build, by link name. It may be nil, and
-	// it may not know yet.
+	// Inlining says what the compiler decided about the code of a function that runs now, by link name. It may be nil,
+	// and it may not know yet. Of functions that were compiled anew since the build it must not say what was true
+	// before: callers that have them inlined now would be missed.
 	Inlining func(decl string) Inlining
 	// Reserved reports whether edits of a package are refused because limeade's agent relies on it. It may be nil.
 	Reserved func(path string) bool

@@ -11,8 +11,8 @@ import (
 
 // Callers returns the link names of all functions whose machine code may have a direct call of a declared function or
 // method: those that refer to it, those that may have one of them inlined, and those in which the compiler may see that a
-// call through an interface is one of it. Package variables with such a function literal in their initialisers are among
-// them. They are sorted. It serves the engine, which learns from the compiler that a
+// call through an interface is one of it. Package variables and init functions of which a function literal is such a
+// caller are among them. They are sorted. It serves the engine, which learns from the compiler that a
 // parameter escapes where it did not; it may be called for any function of the packages that the edit can touch.
 func (r *Report) Callers(name string) []string {
 	if r.set == nil {
@@ -40,24 +40,31 @@ func (r *Report) Callers(name string) []string {
 			pkg.Users(callee, func(user *facts.Decl, r facts.Ref) {
 				switch {
 				case r.Count() == 0:
+				case user.Kind == decl.Var || isInit(user):
+					if r.InLiteral() {
+						found[user.Name] = true
+					}
 				case isFunc(user):
 					add(user.Name)
-				case user.Kind == decl.Var && r.InLiteral():
-					found[user.Name] = true
 				}
 			})
 		}
 		if first && d.Kind == decl.Method {
 			for _, user := range s.seesThrough(d) {
-				add(user)
+				if !isInit(s.decl(user)) {
+					add(user)
+				} else if len(s.decl(user).Closures) > 0 {
+					found[user] = true
+				}
 			}
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
 }
 
-// Include adds what Callers returned to the recompile set, with all that follows, and updates r.Recompile. A variable
-// among them, or in what follows, becomes an edit that needs a restart: r.Applicable tells.
+// Include adds what Callers returned to the recompile set, with all that follows, and updates r.Recompile. A variable or
+// init function among them, or in what follows, becomes an edit of kind edit.InitializerClosure: r.Applicable tells
+// whether that can be made live.
 func (r *Report) Include(ctx context.Context, names ...string) error {
 	if r.set == nil {
 		return nil
@@ -69,10 +76,10 @@ func (r *Report) Include(ctx context.Context, names ...string) error {
 	for _, name := range names {
 		switch d := r.set.decl(name); {
 		case d == nil:
+		case d.Kind == decl.Var || isInit(d):
+			r.set.closures[name] = ""
 		case isFunc(d):
 			r.set.add(name, Escapes)
-		case d.Kind == decl.Var:
-			r.set.closures[name] = ""
 		}
 	}
 	c.initializers(r.set)

@@ -79,7 +79,8 @@ type set struct {
 	generic   map[string]bool        // generic code whose instantiations are made anew
 	wrappers  map[string]map[Wrapper]bool
 	instances map[string]map[Instance]bool
-	// closures has variables with function literals in their initialisers in which code of the set may be inlined.
+	// closures has variables and init functions with function literals in which code of the set may be inlined, and that
+	// code.
 	closures map[string]string
 	work     []string
 }
@@ -96,6 +97,12 @@ func isFunc(d *facts.Decl) bool {
 }
 
 func isBlank(d *facts.Decl) bool { return strings.Contains(d.Name, "._#") }
+
+// isInit reports whether d runs when the program starts and never again: then only the closures that it made matter.
+func isInit(d *facts.Decl) bool {
+	prefix := strings.TrimRight(d.Name, "0123456789")
+	return d.Kind == decl.Func && prefix != d.Name && strings.HasSuffix(prefix, ".init.")
+}
 
 // add puts a function into the set and works off what follows from it.
 func (s *set) add(name string, reason Reason) {
@@ -167,6 +174,10 @@ func (s *set) spread(d *facts.Decl) {
 		pkg.Users(d.Name, func(user *facts.Decl, r facts.Ref) {
 			switch {
 			case r.Count() == 0:
+			case user.Kind == decl.Var || isInit(user):
+				if r.InLiteral() {
+					s.closures[user.Name] = d.Name
+				}
 			case isFunc(user):
 				s.push(user.Name, Inlines)
 				m := s.members[user.Name]
@@ -177,8 +188,6 @@ func (s *set) spread(d *facts.Decl) {
 				if !m.spread {
 					s.work = append(s.work, user.Name) // look again
 				}
-			case user.Kind == decl.Var && r.InLiteral():
-				s.closures[user.Name] = d.Name
 			}
 		})
 	}
@@ -255,7 +264,11 @@ func (s *set) wrap(d *facts.Decl) {
 // devirtualize adds the functions in which a method of the set may be inlined though they call it through an interface.
 func (s *set) devirtualize(d *facts.Decl) {
 	for _, name := range s.seesThrough(d) {
-		s.push(name, Devirtualizes)
+		if user := s.decl(name); !isInit(user) {
+			s.push(name, Devirtualizes)
+		} else if len(user.Closures) > 0 {
+			s.closures[name] = d.Name
+		}
 	}
 }
 
@@ -323,7 +336,7 @@ func (s *set) instantiate(d *facts.Decl) {
 	for _, name := range names {
 		for _, pkg := range s.order {
 			pkg.Users(name, func(user *facts.Decl, _ facts.Ref) {
-				if isFunc(user) {
+				if isFunc(user) && !isInit(user) {
 					s.push(user.Name, Instantiates)
 					return
 				}

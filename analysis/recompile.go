@@ -49,7 +49,7 @@ func (c *comparison) recompile() error {
 	return err
 }
 
-// initializers reports the variables with function literals in their initialisers that would have to be compiled anew.
+// initializers reports the variables and init functions with function literals that would have to be compiled anew.
 func (c *comparison) initializers(s *set) {
 	for _, name := range slices.Sorted(maps.Keys(s.closures)) {
 		detail := "a function literal in it calls what changed"

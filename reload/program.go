@@ -236,6 +236,11 @@ func NewBuild(ctx context.Context, tool string, o BuildOptions) (*Program, error
 	if err != nil {
 		return nil, err
 	}
+	if o.Output != "" {
+		if err := os.MkdirAll(filepath.Dir(o.Output), 0o777); err != nil { // as go build does
+			return nil, err
+		}
+	}
 	b, err := build.Build(ctx, build.Options{
 		Dir: o.Dir, Target: o.Target, Flags: o.Flags, Output: o.Output,
 		Store: store, Agent: agentSource, Toolexec: []string{tool, "toolexec"},

@@ -288,7 +288,12 @@ func (l *linker) compareDicts() map[string]bool {
 					continue
 				}
 				dicts = append(dicts, dict{s, decl})
-				if old, ok := l.dictPrint(s); ok && old != l.fingerprint(s) {
+				if s.IsContentHashed() {
+					// It has no name there: what the image has of equal content is the same one.
+					if _, ok := l.host.Index.AddrOf(s); !ok {
+						changed[decl] = true
+					}
+				} else if old, ok := l.dictPrint(s); ok && old != l.fingerprint(s) {
 					changed[decl] = true
 				}
 			}
