@@ -154,7 +154,7 @@ type Checked struct {
 	Fset    *token.FileSet // has positions of Files, none of imported objects
 	Files   []*ast.File    // as Package.Files
 	Types   *types.Package
-	Info    *types.Info // all maps filled
+	Info    *types.Info // all maps filled; InitOrder only where all bodies are there
 
 	source decl.Source     // keeps the syntax of Files alive
 	bodies map[string]bool // link names of the functions that kept their bodies; nil: all

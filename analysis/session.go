@@ -216,10 +216,26 @@ func (p *changedPackage) changedBodies() map[string]bool {
 			names[facts.DeclName(p.new.Package, c.New)] = true
 		}
 	}
+	for _, f := range p.delta.Files {
+		if f.Kind == decl.Edited && importsTwice(f.New) {
+			return nil // which of the two is used cannot be told from what is known of other functions
+		}
+	}
 	if p.delta.Rearranged && slices.ContainsFunc(p.new.Decls(), (*decl.Decl).HasLocalTypes) {
 		return nil
 	}
 	return names
+}
+
+func importsTwice(f *snapshot.File) bool {
+	seen := make(map[string]bool)
+	for _, imp := range f.Imports() {
+		if seen[imp] {
+			return true
+		}
+		seen[imp] = true
+	}
+	return false
 }
 
 // importOrder returns the Local packages of a snapshot so that each comes after those that it imports, directly or not.

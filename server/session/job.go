@@ -46,6 +46,7 @@ func (j *job) analyse(ctx context.Context) error {
 	}
 	j.phases.Detect = ms(time.Since(start))
 	start = time.Now()
+	j.program.compareWith(j.gen)
 	j.report, err = j.program.analysis.Compare(ctx, j.old, j.now)
 	j.phases.Check = ms(time.Since(start))
 	return err

@@ -30,8 +30,9 @@ type program struct {
 	analysis *analysis.Session
 	disk     *snapshot.Disk
 
-	mu   sync.Mutex
-	last *snapshot.Snapshot // the files as they were when last looked at
+	mu    sync.Mutex
+	last  *snapshot.Snapshot // the files as they were when last looked at
+	newer map[string]bool    // functions that the process at hand does not run as they were built
 }
 
 func newProgram(p *reload.Program) *program { return &program{Program: p} }
@@ -164,13 +165,28 @@ func (p *program) export(path string) (io.ReadCloser, error) {
 // inlining says what the compiler decided about a function of the build, if that is known by now.
 func (p *program) inlining(decl string) analysis.Inlining {
 	f, known := p.FunctionFacts(decl)
+	p.mu.Lock()
+	newer := p.newer[decl]
+	p.mu.Unlock()
 	switch {
-	case !known || f == nil:
+	case !known || f == nil || newer:
 		return analysis.Inlining{}
 	case f.CanInline:
 		return analysis.Inlining{State: analysis.Inlinable, Cost: f.Cost}
 	}
 	return analysis.Inlining{State: analysis.NotInlinable}
+}
+
+// compareWith notes which generation is compared next: what the compiler said of the build says nothing of
+// functions that were compiled since.
+func (p *program) compareWith(g *reload.Generation) {
+	newer := map[string]bool{}
+	for _, decl := range g.Recompiled {
+		newer[decl] = true
+	}
+	p.mu.Lock()
+	p.newer = newer
+	p.mu.Unlock()
 }
 
 // scan returns the files as they are now.
