@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"time"
 )
@@ -32,25 +33,33 @@ type result struct {
 	tokens   map[int]string // of the cache entries
 }
 
-// A client sends requests one after the other over a single connection.
+// A client sends requests one after the other over a single connection, which it opens itself: an http.Transport closes
+// a connection for reasons of its own, as when its writing goroutine is not scheduled within 50 ms of the response
+// (net/http, maxWriteWaitBeforeConnReuse), and opens another one without a word.
 type client struct {
-	base string
+	addr string
 	now  *clock
 	seed int
 
-	conn      int64
-	hits      map[int]int64
-	served    int64
-	requests  int64
-	tokens    map[int]string
-	transport http.Transport
-	across    int
+	conn     int64
+	hits     map[int]int64
+	served   int64
+	requests int64
+	tokens   map[int]string
+	across   int
 }
 
 // run sends requests until stop; the first that is not as it should be ends it.
 func (c *client) run(ctx context.Context, stop <-chan struct{}) result {
 	c.hits, c.tokens = map[int]int64{}, map[int]string{}
-	defer c.transport.CloseIdleConnections()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", c.addr)
+	if err != nil {
+		return result{err: err}
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	in := bufio.NewReader(conn)
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
 	for {
@@ -59,21 +68,24 @@ func (c *client) run(ctx context.Context, stop <-chan struct{}) result {
 			return result{requests: int(c.requests), across: c.across, tokens: c.tokens}
 		case <-tick.C:
 		}
-		if err := c.request(ctx); err != nil {
+		if err := c.request(conn, in); err != nil {
 			return result{err: fmt.Errorf("client %d, request %d: %w", c.seed, c.requests, err), requests: int(c.requests)}
 		}
 	}
 }
 
 // request sends one request and checks its answer.
-func (c *client) request(ctx context.Context) error {
+func (c *client) request(conn io.Writer, in *bufio.Reader) error {
 	item := (c.seed*7 + int(c.requests)) % items
-	req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("%s/quote?item=%d", c.base, item), nil)
+	req, err := http.NewRequest("GET", fmt.Sprintf("http://%s/quote?item=%d", c.addr, item), nil)
 	if err != nil {
 		return err
 	}
 	least := int(c.now.live.Load())
-	resp, err := c.transport.RoundTrip(req)
+	if err := req.Write(conn); err != nil {
+		return err
+	}
+	resp, err := http.ReadResponse(in, req)
 	if err != nil {
 		return err
 	}
@@ -83,8 +95,8 @@ func (c *client) request(ctx context.Context) error {
 		return err
 	}
 	most := int(c.now.begun.Load())
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", resp.Status, body)
+	if resp.StatusCode != http.StatusOK || resp.Close {
+		return fmt.Errorf("%s, close %t: %s", resp.Status, resp.Close, body)
 	}
 	var a answer
 	if err := json.Unmarshal(body, &a); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,10 +21,22 @@ import (
 func TestMain(m *testing.M) { os.Exit(drive.Main(m)) }
 
 const (
-	refreshes = 200
 	clients   = 8                    // keep-alive connections
 	pace      = 2 * time.Millisecond // between a client's requests: the compiler needs its share
 )
+
+// refreshes is how many there are: LIMEADE_LOAD, or as many as a run of all tests has time for.
+func refreshes(t *testing.T) int {
+	s := os.Getenv("LIMEADE_LOAD")
+	if s == "" {
+		return 40
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		t.Fatalf("LIMEADE_LOAD=%s: want a number of refreshes", s)
+	}
+	return n
+}
 
 // files are swapped together: each holds one generation's number in the body of a function.
 var files = []string{"web/web.go", "price/price.go", "tax/tax.go"}
@@ -77,13 +90,14 @@ func load(t *testing.T, version string) {
 	report := make(chan result, clients+1)
 	var wait sync.WaitGroup
 	for i := range clients {
-		wait.Go(func() { report <- (&client{base: "http://" + addr, now: &now, seed: i}).run(ctx, stop) })
+		wait.Go(func() { report <- (&client{addr: addr, now: &now, seed: i}).run(ctx, stop) })
 	}
 	wait.Go(func() { report <- stream(ctx, "http://"+addr, &now, stop) })
 
 	var pauses, walls []float64
 	var phases []drive.Phases
-	for n := 1; n <= refreshes; n++ {
+	total := refreshes(t)
+	for n := 1; n <= total; n++ {
 		if err := count(dir, n); err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +158,7 @@ func load(t *testing.T, version string) {
 		t.Errorf("no request of %d was under way at a swap: nothing was shown", all.requests)
 	}
 	t.Logf("%s: %d refreshes, %d requests and %d streamed lines without a failure, %d requests across a swap", version,
-		refreshes, all.requests, all.lines, all.across)
+		total, all.requests, all.lines, all.across)
 	t.Logf("pause: %s", drive.Spread(pauses, "µs"))
 	t.Logf("refresh, whole process: %s; p50 of its phases: %s", drive.Spread(walls, "ms"), drive.Medians(phases))
 }
