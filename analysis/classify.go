@@ -242,6 +242,8 @@ func (k *classifier) variable(c decl.Change) {
 		k.edit(edit.EmbedPattern, c.New, "")
 	case before != nil && after != nil && before.Type != after.Type:
 		k.edit(edit.VarType, c.New, "")
+	case before != nil && after != nil && before.Value != 0 && before.Value == after.Value:
+		k.edit(edit.Respelled, c.New, "")
 	case c.Parts&decl.Value != 0 && c.Literals:
 		k.edit(edit.InitializerClosure, c.New, "")
 	case c.Parts&decl.Value != 0:

@@ -216,9 +216,9 @@ func (p *changedPackage) changedBodies() map[string]bool {
 			names[facts.DeclName(p.new.Package, c.New)] = true
 		}
 	}
-	for _, f := range p.delta.Files {
-		if f.Kind == decl.Edited && importsTwice(f.New) {
-			return nil // which of the two is used cannot be told from what is known of other functions
+	for _, f := range p.new.Files {
+		if o := p.old.Package.File(f.Parsed.File.Path); (o == nil || o.Hash != f.Parsed.File.Hash) && importsAmbiguously(f) {
+			return nil
 		}
 	}
 	if p.delta.Rearranged && slices.ContainsFunc(p.new.Decls(), (*decl.Decl).HasLocalTypes) {
@@ -227,13 +227,15 @@ func (p *changedPackage) changedBodies() map[string]bool {
 	return names
 }
 
-func importsTwice(f *snapshot.File) bool {
+// importsAmbiguously reports whether it cannot be told from what is known of a file's declarations which of its imports
+// they use: one package is imported twice, or with a dot.
+func importsAmbiguously(f *decl.File) bool {
 	seen := make(map[string]bool)
-	for _, imp := range f.Imports() {
-		if seen[imp] {
+	for _, imp := range f.Imports {
+		if seen[imp.Path] || imp.Name == "." {
 			return true
 		}
-		seen[imp] = true
+		seen[imp.Path] = true
 	}
 	return false
 }
@@ -500,7 +502,7 @@ func unusedImports(p *changedPackage, snap *snapshot.Snapshot) []SourceError {
 			continue
 		}
 		for _, imp := range f.Imports {
-			if imp.Name == "_" || imp.Name == "." || imp.Path == "C" || used[f.Parsed.File][p.new.Package.ImportPath(imp.Path)] {
+			if imp.Name == "_" || imp.Path == "C" || used[f.Parsed.File][p.new.Package.ImportPath(imp.Path)] {
 				continue
 			}
 			message := fmt.Sprintf("%q imported and not used", imp.Path)

@@ -176,6 +176,15 @@ func (d *Decl) Value() ast.Expr {
 	return spec.Values[0]
 }
 
+// ValueMeaning returns the fingerprint of the expression that d is initialised with, in which those that name says
+// something of count as that, however they are written.
+func (d *Decl) ValueMeaning(name func(ast.Expr) string) Hash {
+	h := newHasher()
+	h.meaning = name
+	h.value(d)
+	return Hash(h.sum)
+}
+
 // Position returns where d is, without regard to //line directives.
 func (d *Decl) Position() token.Position { return d.Parsed.Fset.PositionFor(d.Pos, false) }
 
@@ -377,10 +386,7 @@ func (c *cutter) gen(g *ast.GenDecl) {
 				h.node(spec.Type)
 				d.set(SpelledType, h)
 				h = c.hasher(d)
-				h.node(d.Value())
-				if len(spec.Values) != len(spec.Names) {
-					h.uint(uint64(i))
-				}
+				h.value(d)
 				d.set(Value, h)
 				if d.Value() != nil {
 					c.outside(d, d.Value())

@@ -2,6 +2,7 @@ package decl
 
 import (
 	"cmp"
+	"go/ast"
 	"go/token"
 	"maps"
 	"path"
@@ -217,22 +218,46 @@ func (d *differ) pairRepeated(decls []*Decl, old map[ID][]*Decl, partner map[*De
 	}
 }
 
-// requalified reports whether a name before a dot stands for another package than before: the text is the same, the
-// meaning is not.
+// requalified reports whether a name of both declarations stands for another package than before: the text is the same,
+// the meaning is not.
 func (d *differ) requalified(o, n *Decl) bool {
 	if o.Parsed.File.Hash == n.Parsed.File.Hash {
 		return false
 	}
 	before, after := d.old.scope(Of(o.Parsed)), d.new.scope(Of(n.Parsed))
-	if !maps.Equal(before.dots, after.dots) {
+	if !maps.Equal(before.dots, after.dots) && d.mayUseDots(n) {
 		return true
 	}
 	for _, q := range n.quals {
-		if before.names[q] != after.names[q] {
+		if _, both := slices.BinarySearch(o.quals, q); both && before.names[q] != after.names[q] {
 			return true
 		}
 	}
 	return false
+}
+
+// mayUseDots reports whether a declaration has a name that a dot import could bring: one that is exported, stands behind
+// no dot, and is not declared by both versions of the package itself.
+func (d *differ) mayUseDots(n *Decl) bool {
+	behind := make(map[*ast.Ident]bool)
+	found := false
+	ast.Inspect(n.Node, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.SelectorExpr:
+			behind[node.Sel] = true
+		case *ast.Ident:
+			found = found || node.IsExported() && !behind[node] && !(d.old.declares(node.Name) && d.new.declares(node.Name))
+		}
+		return !found
+	})
+	return found
+}
+
+// declares reports whether a package-level name is one of the package's own.
+func (s Source) declares(name string) bool {
+	return slices.ContainsFunc(s.Files, func(f *File) bool {
+		return slices.ContainsFunc(f.Decls, func(d *Decl) bool { return d.Name == name && d.Kind != Method })
+	})
 }
 
 type scope struct {

@@ -13,8 +13,9 @@ type Hash uint64
 // A hasher is FNV-1a over a pre-order walk.
 type hasher struct {
 	sum       uint64
-	noBodies  bool              // the bodies of function literals do not count
-	qualifier func(name string) // called with each name before a dot, if not nil
+	noBodies  bool                  // the bodies of function literals do not count
+	qualifier func(name string)     // called with each name before a dot, if not nil
+	meaning   func(ast.Expr) string // what an expression is hashed as in place of its text, if not nil and not ""
 }
 
 const (
@@ -87,6 +88,14 @@ func (h *hasher) node(n ast.Node) {
 			return false
 		case *ast.EmptyStmt:
 			if n.Implicit {
+				return false
+			}
+		}
+		if x, ok := n.(ast.Expr); ok && h.meaning != nil {
+			if name := h.meaning(x); name != "" {
+				h.byte(nodeTags[reflect.TypeOf((*ast.Ident)(nil))])
+				h.string(name)
+				h.byte(0)
 				return false
 			}
 		}
@@ -173,6 +182,14 @@ func HashNode(n ast.Node) Hash {
 	h := newHasher()
 	h.node(n)
 	return Hash(h.sum)
+}
+
+// value adds what a variable is initialised with.
+func (h *hasher) value(d *Decl) {
+	h.node(d.Value())
+	if spec := d.Node.(*ast.ValueSpec); len(spec.Values) != len(spec.Names) {
+		h.uint(uint64(d.Index))
+	}
 }
 
 // types adds types without names, one for each parameter: "a, b int" and "a int, b int" are the same.

@@ -123,6 +123,9 @@ func (c *collector) decl(d *decl.Decl) {
 		if d.Name == "_" && d.Kind == decl.Var && c.inert(d.Value()) {
 			c.d.Flags |= Inert
 		}
+		if d.Kind == decl.Var && !d.HasLiterals() {
+			c.d.Value = Fingerprint(d.ValueMeaning(c.linkName))
+		}
 		if n.Type != nil {
 			c.walk(n.Type)
 		}
@@ -143,6 +146,23 @@ func (c *collector) object(obj types.Object) {
 	var p printer
 	p.object(obj)
 	c.d.Type = fingerprint(p.b)
+}
+
+// linkName returns the link name of what a name refers to that a package declares, whether a package's name stands before
+// it or a dot import makes that needless; "" for any other expression.
+func (c *collector) linkName(x ast.Expr) string {
+	id, ok := x.(*ast.Ident)
+	if sel, isSel := x.(*ast.SelectorExpr); isSel {
+		before, _ := sel.X.(*ast.Ident)
+		_, ok = c.Info.Uses[before].(*types.PkgName)
+		id = sel.Sel
+	}
+	obj := c.Info.Uses[id]
+	if !ok || obj == nil {
+		return ""
+	}
+	name, _ := LinkName(obj)
+	return name
 }
 
 func size(body *ast.BlockStmt) int {

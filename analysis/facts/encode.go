@@ -11,7 +11,7 @@ import (
 // The form of a package that is kept: unsigned varints, strings with their length before them, lists with their number
 // before them, fingerprints as 8 bytes, all fields in the order in which the types declare them. The first byte is the
 // version of the form and of what the facts mean.
-const encoding = 1
+const encoding = 2
 
 // Append appends the kept form of p to b.
 func (p *Package) Append(b []byte) []byte {
@@ -55,6 +55,7 @@ func (w *writer) decl(d *Decl) {
 	w.str(d.Name)
 	w.b = append(w.b, byte(d.Kind), byte(d.Flags))
 	w.fixed(uint64(d.Type))
+	w.fixed(uint64(d.Value))
 	w.uint(int(d.Call))
 	w.uint(d.Size)
 	w.uint(len(d.Refs))
@@ -196,7 +197,7 @@ func (r *reader) name(shift uint) uint64 {
 }
 
 func (r *reader) decl() Decl {
-	d := Decl{Name: r.str(), Kind: decl.Kind(r.enum(byte(decl.Type))), Flags: Flags(r.byte()), Type: Fingerprint(r.fixed())}
+	d := Decl{Name: r.str(), Kind: decl.Kind(r.enum(byte(decl.Type))), Flags: Flags(r.byte()), Type: Fingerprint(r.fixed()), Value: Fingerprint(r.fixed())}
 	d.Call = uint32(r.name(0))
 	d.Size = int(min(r.uint(), MaxSize))
 	for range r.count() {

@@ -31,6 +31,7 @@ type Decl struct {
 	Kind  decl.Kind
 	Flags Flags
 	Type  Fingerprint // what others can know of it: its type, a constant's value, what a type is made of
+	Value Fingerprint // of a variable's initialiser, however the names in it are imported; 0 if function literals are in it
 	Call  uint32      // of a method: how Dynamic names it; 0 for others, Names[0] is ""
 
 	Size      int // syntax nodes of a function's body, at most MaxSize

@@ -10,8 +10,6 @@ var knownToFail = map[string]string{
 	"row39-stored-handlers":                     "closures that init functions made keep the old body",
 	"row42-decorators-across-packages":          "closures that init functions made keep the old body",
 	"row42-handlers-held":                       "closures that init functions made keep the old body",
-	"row48-dot-import":                          "a dot import makes other declarations of its file look changed",
-	"row48-variable-under-an-alias":             "a variable's type that is spelled otherwise counts as a new initialiser",
 	"row53-generic-function":                    "refused: an instance that only an initialiser makes is not compiled again",
 	"row56-inlined-in-a-closure-of-init":        "check says hot, and refresh refuses",
 	"row58-embedded-tree":                       "embedded patterns are not recorded with the build",
