@@ -30,6 +30,9 @@ type Env struct {
 	Inlining func(decl string) Inlining
 	// Reserved reports whether edits of a package are refused because limeade's agent relies on it. It may be nil.
 	Reserved func(path string) bool
+	// Missing says why the go command would find no package with an import path that the program lacks; "" if it would,
+	// or if that is not known. It may be nil.
+	Missing func(path string) string
 	// Profiled says that the program is built with a profile, under which the compiler inlines larger functions.
 	Profiled bool
 }

@@ -118,6 +118,7 @@ type options struct {
 	linked    []string // standard packages that the program has beside those that it imports
 	inlining  map[string]Inlining
 	reserved  string
+	missing   []string
 	moved     string // a new name for the module's directory
 }
 
@@ -138,6 +139,8 @@ func parseOptions(t *testing.T, comment string) options {
 			o.linked = fields
 		case "reserved":
 			o.reserved = value
+		case "missing":
+			o.missing = fields
 		case "moved":
 			o.moved = value
 		case "inlining":
@@ -297,6 +300,12 @@ func testEnv(t *testing.T, old *snapshot.Snapshot, o options) Env {
 		},
 		Inlining: func(decl string) Inlining { return o.inlining[decl] },
 		Reserved: func(path string) bool { return path == o.reserved },
+		Missing: func(path string) string {
+			if slices.Contains(o.missing, path) {
+				return "no package " + path
+			}
+			return ""
+		},
 	}
 	im := newImporter(env)
 	for _, p := range importOrder(old) {

@@ -270,6 +270,13 @@ func inImportOrder(snap *snapshot.Snapshot, packages []*snapshot.Package) []*sna
 func (c *comparison) check() error {
 	for _, p := range c.changed {
 		c.byPath[p.path()] = p
+		if p.broken {
+			continue
+		}
+		if list := c.importErrors(p); len(list) > 0 {
+			c.report.Errors = append(c.report.Errors, list...)
+			p.broken = true
+		}
 	}
 	near, err := c.likelyBodies()
 	if err != nil {

@@ -12,8 +12,6 @@ var knownToFail = map[string]string{
 	"row42-handlers-held":                       "closures that init functions made keep the old body",
 	"row53-generic-function":                    "refused: an instance that only an initialiser makes is not compiled again",
 	"row56-inlined-in-a-closure-of-init":        "check says hot, and refresh refuses",
-	"row58-embedded-tree":                       "embedded patterns are not recorded with the build",
-	"row66-package-that-is-nowhere":             "refused as a new import before the missing package is seen",
 	"row74-agent-and-program":                   "an edit of the agent's own package is not seen",
 	"row74-agent-source":                        "an edit of the agent's own package is not seen",
 	"row75-type-switch-generic-and-fallthrough": "a type switch over type parameters takes the wrong branch: a wrong answer, to be mended first",

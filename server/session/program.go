@@ -89,6 +89,14 @@ func (p *program) openBaseline() (*snapshot.Snapshot, error) {
 				}
 				s.Other = append(s.Other, o)
 			}
+			for _, f := range b.Embedded {
+				o, err := otherFile(f.Path, f.Hash, snapshot.Embedded)
+				if err != nil {
+					return nil, err
+				}
+				s.Other = append(s.Other, o)
+			}
+			s.EmbedPatterns = b.EmbedPatterns
 		}
 		packages = append(packages, s)
 	}
@@ -116,6 +124,7 @@ func (p *program) openBaseline() (*snapshot.Snapshot, error) {
 		Toolchain: p.GoVersion,
 		Export:    p.export,
 		Inlining:  p.inlining,
+		Missing:   p.missing,
 		Reserved:  func(path string) bool { return path == p.Agent || strings.HasPrefix(path, p.Agent+"/") },
 	}, p.readIndex())
 	return base, nil

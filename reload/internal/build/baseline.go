@@ -13,7 +13,7 @@ import (
 
 // schema is the version of what is written into a build's directory. A reader
 // that knows another one takes the build for unknown.
-const schema = 1
+const schema = 2
 
 // A Baseline is one build of a program: what went into it and how. It is what
 // the running process is compared with; it never changes after Build.
@@ -64,13 +64,15 @@ type Package struct {
 	Trim      []Rewrite         `json:",omitempty"` // elements of -trimpath
 
 	// For Local packages only.
-	Files       []File `json:",omitempty"` // the user's Go files, those with import "C" last
-	Generated   []File `json:",omitempty"` // Go files of the build that stand for none of the user's; Path is a bare name unless the compiler saw a directory
-	Other       []File `json:",omitempty"` // assembly, C, headers, embedded files
-	SymABIs     string `json:",omitempty"` // hash of the assembler's symbol ABIs
-	EmbedConfig string `json:",omitempty"` // hash of the embed configuration
-	Profile     string `json:",omitempty"` // hash of the preprocessed profile (-pgo)
-	Cgo         *Cgo   `json:",omitempty"` // how cgo was run, for packages with import "C"
+	Files         []File   `json:",omitempty"` // the user's Go files, those with import "C" last
+	Generated     []File   `json:",omitempty"` // Go files of the build that stand for none of the user's; Path is a bare name unless the compiler saw a directory
+	Other         []File   `json:",omitempty"` // assembly, C, headers
+	Embedded      []File   `json:",omitempty"` // what //go:embed patterns matched
+	EmbedPatterns []string `json:",omitempty"`
+	SymABIs       string   `json:",omitempty"` // hash of the assembler's symbol ABIs
+	EmbedConfig   string   `json:",omitempty"` // hash of the embed configuration
+	Profile       string   `json:",omitempty"` // hash of the preprocessed profile (-pgo)
+	Cgo           *Cgo     `json:",omitempty"` // how cgo was run, for packages with import "C"
 }
 
 // A File is a file that the build read. The store has the contents of Go

@@ -458,7 +458,11 @@ func (c *capture) recordPackage(inv *inventory, l *listed, p *Package) (err erro
 	if p.Files, err = inv.files(in(l.sources())); err != nil {
 		return err
 	}
-	p.Other, err = inv.files(in(append(l.companions(), l.EmbedFiles...)))
+	if p.Other, err = inv.files(in(l.companions())); err != nil {
+		return err
+	}
+	p.EmbedPatterns = l.EmbedPatterns
+	p.Embedded, err = inv.files(in(l.EmbedFiles))
 	return err
 }
 

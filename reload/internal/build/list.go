@@ -24,7 +24,7 @@ type listed struct {
 	GoFiles, CgoFiles                                           []string
 	CFiles, CXXFiles, MFiles, HFiles, FFiles, SFiles, SysoFiles []string
 	SwigFiles, SwigCXXFiles                                     []string
-	EmbedFiles                                                  []string
+	EmbedPatterns, EmbedFiles                                   []string
 
 	CompiledGoFiles []string
 	CgoPkgConfig    []string
@@ -42,7 +42,7 @@ type listedModule struct {
 }
 
 const listFields = "-json=ImportPath,Name,Dir,Standard,DepOnly,Module,GoFiles,CgoFiles,CFiles,CXXFiles,MFiles,HFiles,FFiles,SFiles,SysoFiles," +
-	"SwigFiles,SwigCXXFiles,EmbedFiles,CgoPkgConfig,Imports,ImportMap,Error"
+	"SwigFiles,SwigCXXFiles,EmbedPatterns,EmbedFiles,CgoPkgConfig,Imports,ImportMap,Error"
 
 // list runs go list with the flags of a build.
 func (c *command) list(ctx context.Context, flags []string, args ...string) ([]*listed, error) {
