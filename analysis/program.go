@@ -332,6 +332,8 @@ func (s *set) instantiate(d *facts.Decl) {
 				s.push(m.Name, Instantiates)
 			}
 		}
+		s.wrap(d)
+		s.devirtualize(d)
 	}
 	for _, name := range names {
 		for _, pkg := range s.order {

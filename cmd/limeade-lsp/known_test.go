@@ -11,8 +11,6 @@ var knownToFail = map[string]string{
 	"row42-decorators-across-packages":          "closures that init functions made keep the old body",
 	"row42-handlers-held":                       "closures that init functions made keep the old body",
 	"row53-generic-function":                    "refused: an instance that only an initialiser makes is not compiled again",
-	"row56-inlined-in-a-closure-of-init":        "check says hot, and refresh refuses",
 	"row74-agent-and-program":                   "an edit of the agent's own package is not seen",
 	"row74-agent-source":                        "an edit of the agent's own package is not seen",
-	"row75-type-switch-generic-and-fallthrough": "a type switch over type parameters takes the wrong branch: a wrong answer, to be mended first",
 }

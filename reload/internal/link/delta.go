@@ -17,6 +17,7 @@ type Delta struct {
 	Bodies     mapDelta[uint64, Body]
 	Lines      mapDelta[uint64, Lines]
 	Dicts      mapDelta[string, string]
+	Calls      mapDelta[string, []string]
 	Memory     mapDelta[uint64, []byte]
 	Slots      mapDelta[uint64, []byte]
 	Methods    mapDelta[signature, bool]
@@ -81,6 +82,7 @@ func (s *State) Since(old *State) *Delta {
 		Bodies:     diffMap(old.Bodies, s.Bodies, equal),
 		Lines:      diffMap(old.Lines, s.Lines, sameLines),
 		Dicts:      diffMap(old.Dicts, s.Dicts, equal),
+		Calls:      diffMap(old.Calls, s.Calls, slices.Equal),
 		Memory:     diffMap(old.Memory, s.Memory, bytes.Equal),
 		Slots:      diffMap(old.Slots, s.Slots, bytes.Equal),
 		Methods:    diffMap(a.Methods, b.Methods, equal),
@@ -107,6 +109,7 @@ func (s *State) With(d *Delta) *State {
 	c.Bodies = d.Bodies.apply(s.Bodies)
 	c.Lines = d.Lines.apply(s.Lines)
 	c.Dicts = d.Dicts.apply(s.Dicts)
+	c.Calls = d.Calls.apply(s.Calls)
 	c.Memory = d.Memory.apply(s.Memory)
 	c.Slots = d.Slots.apply(s.Slots)
 	c.Chunks = append(slices.Clip(s.Chunks), d.Chunks...)

@@ -303,17 +303,21 @@ func (l *linker) address(key Key) (uint64, bool) {
 // which is whole, before a stub's, which may be shaped; but a stub's where the source has changed.
 func (l *linker) choose(key Key, def object.Sym) (object.Sym, error) {
 	inStub := def.Obj != nil && l.stubObjs[def.Obj] != nil
+	if isDictSym(key.Name) {
+		// What a dictionary holds follows from the body of its function, as types and variables do not.
+		if !inStub {
+			l.needStale(strings.Replace(key.Name, "..dict.", ".", 1))
+		}
+		if def.Obj != nil {
+			return def, nil
+		}
+	}
 	base := def
 	if def.Obj == nil || inStub {
 		base = l.host.Library.Lookup(key.Name, key.ABI)
 	}
-	if base.Obj != nil && key.ABI == object.ABIInternal && base.Kind() == object.Text && l.req.Stale != nil {
-		for _, decl := range owners(key.Name) {
-			if l.req.Stale(decl) && !l.funcs[decl] {
-				l.needBody[decl] = true
-				return base, nil
-			}
-		}
+	if base.Obj != nil && key.ABI == object.ABIInternal && base.Kind() == object.Text && l.needStale(key.Name) {
+		return base, nil
 	}
 	if base.Obj != nil {
 		return base, nil
@@ -335,6 +339,21 @@ func (l *linker) choose(key Key, def object.Sym) (object.Sym, error) {
 		return def, refuse(key.Name, "is a new package variable")
 	}
 	return def, nil
+}
+
+// needStale asks for the declaration that a function symbol belongs to, and tells so, if its recorded object
+// is out of date.
+func (l *linker) needStale(name string) bool {
+	if l.req.Stale == nil {
+		return false
+	}
+	for _, decl := range owners(name) {
+		if l.req.Stale(decl) && !l.funcs[decl] {
+			l.needBody[decl] = true
+			return true
+		}
+	}
+	return false
 }
 
 // mentions reports whether the name of a type symbol has a named type's name in it as a word.

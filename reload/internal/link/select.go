@@ -82,7 +82,7 @@ func (l *linker) selectRoots() error {
 				if c := l.lib.Resolve(s); c != s && l.stubObjs[c.Obj] != nil {
 					continue // a duplicate of another stub's
 				}
-				if err := l.selectRoot(s, decl, changedDicts[decl] || l.req.Fresh[decl]); err != nil {
+				if err := l.selectRoot(s, decl, changedDicts); err != nil {
 					return err
 				}
 			}
@@ -165,7 +165,7 @@ func isPackageInit(name string) bool {
 	return ok && rest == "init"
 }
 
-func (l *linker) selectRoot(s object.Sym, decl string, fresh bool) error {
+func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bool) error {
 	key := keyOf(s)
 	n := l.add(s)
 	l.byKey[key] = n
@@ -181,7 +181,9 @@ func (l *linker) selectRoot(s object.Sym, decl string, fresh bool) error {
 	}
 	switch rest := strings.TrimPrefix(withoutInstance(key.Name), decl); {
 	case !live:
-	case fresh:
+	case isPlainInstance(key.Name):
+		r.entry = entry // func values and method tables have it
+	case l.req.Fresh[decl] || dictChanged[decl]:
 		l.fresh[key] = true
 	case rest == "" || rest == "-fm":
 		r.entry = entry
@@ -192,7 +194,7 @@ func (l *linker) selectRoot(s object.Sym, decl string, fresh bool) error {
 		if err != nil {
 			return err
 		}
-		if same {
+		if same && !(len(dictChanged) > 0 && l.isWrapper(s)) {
 			r.entry = entry
 		} else {
 			l.fresh[key] = true
@@ -206,6 +208,20 @@ func (l *linker) selectRoot(s object.Sym, decl string, fresh bool) error {
 		}
 	}
 	return nil
+}
+
+// isPlainInstance reports whether a function stands for one instance of generic code wherever no dictionary
+// can be passed, in func values and method tables. It calls the shaped code, which serves several instances.
+func isPlainInstance(name string) bool {
+	return strings.Contains(name, "[") && !strings.Contains(name, "[go.shape.")
+}
+
+// isWrapper reports whether the compiler made a function up. Closures that are so hold a dictionary: they
+// stand for method values and function values of generic code.
+func (l *linker) isWrapper(s object.Sym) bool {
+	fi, err := s.DecodeFuncInfo()
+	id, ok := l.host.Layout.Const("abi.FuncIDWrapper")
+	return err != nil || !ok || int64(fi.FuncID) == id
 }
 
 func withoutInstance(name string) string {
@@ -264,49 +280,103 @@ func (l *linker) sameClosure(old Body, s object.Sym) (bool, error) {
 	return moved == newLine, nil
 }
 
-// compareDicts tells for each declaration whether a dictionary of its instances differs from the one
-// that the process has. Its code then cannot serve callers that hold the old dictionary: it gets
-// addresses of its own, and so do its new dictionaries.
+// compareDicts tells for each generic declaration whether a dictionary of its instances differs from the one
+// that the process has. Its shaped code then cannot serve callers that hold the old dictionary: it gets
+// addresses of its own, and so do its new dictionaries. All methods of a generic type share its dictionary
+// (cmd/compile/internal/noder/reader.go, objDictIdx).
 func (l *linker) compareDicts() map[string]bool {
-	changed := map[string]bool{}
-	type dict struct {
-		sym  object.Sym
-		decl string
+	ofType := map[string][]string{} // methods by the type that their dictionary is named after
+	for f := range l.funcs {
+		if typ, ok := receiver(f); ok {
+			ofType[typ] = append(ofType[typ], f)
+		}
 	}
+	changed := map[string]bool{}
 	var dicts []dict
 	for i := range l.req.Stubs {
 		for _, o := range l.lib.Package(l.req.Stubs[i].Package).Objects {
 			for j := range o.NumDefs() {
 				s := o.Sym(j)
-				name := s.Name()
-				rest, ok := withoutPackage(name)
-				if !ok || !strings.HasPrefix(rest, ".dict.") {
+				if !isDictSym(s.Name()) {
 					continue
 				}
-				decl, ok := l.owner(name[:len(name)-len(rest)] + strings.TrimPrefix(rest, ".dict."))
-				if !ok {
+				if c := l.lib.Resolve(s); c != s && l.stubObjs[c.Obj] != nil {
+					continue // a duplicate of another stub's
+				}
+				d := dict{sym: s}
+				if generic := withoutInstance(genericOf(s.Name())); l.funcs[generic] {
+					d.decls = []string{generic}
+				} else if d.decls = ofType[generic]; d.decls == nil {
 					continue
 				}
-				dicts = append(dicts, dict{s, decl})
-				if s.IsContentHashed() {
-					// It has no name there: what the image has of equal content is the same one.
-					if _, ok := l.host.Index.AddrOf(s); !ok {
-						changed[decl] = true
-					}
-				} else if old, ok := l.dictPrint(s); ok && old != l.fingerprint(s) {
+				d.changed = !l.sameDict(s)
+				dicts = append(dicts, d)
+			}
+		}
+	}
+	// Whoever holds a dictionary finds those that it calls others with in it.
+	for again := true; again; {
+		again = false
+		for i := range dicts {
+			d := &dicts[i]
+			d.changed = d.changed || changed[d.decls[0]] || l.leadsToFresh(d.sym)
+			if d.changed && !l.fresh[keyOf(d.sym)] {
+				again = true
+				l.fresh[keyOf(d.sym)] = true
+				for _, decl := range d.decls {
 					changed[decl] = true
 				}
 			}
 		}
 	}
 	for _, d := range dicts {
-		key := keyOf(d.sym)
-		if changed[d.decl] {
-			l.fresh[key] = true
+		if key := keyOf(d.sym); l.fresh[key] {
 			l.byKey[key] = l.add(d.sym)
 		}
 	}
 	return changed
+}
+
+// A dict is the dictionary of an instance, as a stub has it.
+type dict struct {
+	sym     object.Sym
+	decls   []string // whose code is compiled for it
+	changed bool
+}
+
+// leadsToFresh reports whether a dictionary refers to one that takes over its name.
+func (l *linker) leadsToFresh(s object.Sym) bool {
+	for r := range s.Relocs() {
+		if !r.Sym.IsZero() && isDictSym(r.Sym.Name()) && l.fresh[keyOf(l.definition(r.Sym))] {
+			return true
+		}
+	}
+	return false
+}
+
+// sameDict reports whether callers in the process that hold a dictionary of this name, if there are any, can
+// call code that was compiled for this one.
+func (l *linker) sameDict(s object.Sym) bool {
+	if s.IsContentHashed() {
+		// It has no name there: what the image has of equal content is the same one.
+		_, ok := l.host.Index.AddrOf(s)
+		return ok
+	}
+	old, ok := l.dictPrint(s)
+	return ok && old == l.fingerprint(s) || !ok && !l.inProcess(keyOf(s))
+}
+
+// genericOf returns the name of the function or type that a dictionary is of: "p.F[int]" for "p..dict.F[int]".
+func genericOf(dict string) string { return strings.Replace(dict, "..dict.", ".", 1) }
+
+// receiver returns the type that a method is declared for: "p.T" for "p.(*T).M" and "p.T.M".
+func receiver(method string) (string, bool) {
+	rest, ok := withoutPackage(method)
+	if !ok {
+		return "", false
+	}
+	typ, _, ok := strings.Cut(rest, ".")
+	return method[:len(method)-len(rest)] + strings.TrimSuffix(strings.TrimPrefix(typ, "(*"), ")"), ok
 }
 
 // dictPrint returns the fingerprint of the dictionary that the process has under a name.

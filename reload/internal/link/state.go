@@ -21,16 +21,17 @@ type State struct {
 	ArenaNext  uint64 // where the next patch goes, page aligned
 	ArenaHi    uint64 // end of the room for patches
 
-	Born         map[Key]Symbol    // symbols that patches brought, or that they moved away from the image's
-	Bodies       map[uint64]Body   // by first address: functions whose live body is not the image's
-	Lines        map[uint64]Lines  // by address of a runtime._func: line tables that differ from the image's
-	Dicts        map[string]string // by name: fingerprints of the dictionaries that patches brought
-	Uses         *Uses             // what patches use beyond the build's own uses; nil at generation 0
-	Memory       map[uint64][]byte // bytes that patches wrote over older ones, by address
-	Slots        map[uint64][]byte // the part of Memory that a rollback leaves: revived method slots
-	Chunks       []Chunk           // bytes that patches brought, by ascending address
-	Widened      bool              // the image's line tables reach into the arena
-	TypesWidened bool              // and so do its types
+	Born         map[Key]Symbol      // symbols that patches brought, or that they moved away from the image's
+	Bodies       map[uint64]Body     // by first address: functions whose live body is not the image's
+	Lines        map[uint64]Lines    // by address of a runtime._func: line tables that differ from the image's
+	Dicts        map[string]string   // by name: fingerprints of the dictionaries that patches brought
+	Calls        map[string][]string // by name: what any body of a function that a patch brought calls directly
+	Uses         *Uses               // what patches use beyond the build's own uses; nil at generation 0
+	Memory       map[uint64][]byte   // bytes that patches wrote over older ones, by address
+	Slots        map[uint64][]byte   // the part of Memory that a rollback leaves: revived method slots
+	Chunks       []Chunk             // bytes that patches brought, by ascending address
+	Widened      bool                // the image's line tables reach into the arena
+	TypesWidened bool                // and so do its types
 }
 
 // A Symbol is one that a patch brought.
@@ -50,7 +51,6 @@ type Body struct {
 	Name      string
 	Lo, Hi    uint64 // [Lo, Hi) in text
 	Func      uint64 // address of its runtime._func
-	Times     int    // it was replaced
 	PCTab     uint64 // address that the _func's pc-value offsets count from
 	File      string // of its declaration
 	StartLine int
@@ -75,6 +75,7 @@ func (s *State) clone() *State {
 	c.Bodies = orNew(maps.Clone(s.Bodies))
 	c.Lines = orNew(maps.Clone(s.Lines))
 	c.Dicts = orNew(maps.Clone(s.Dicts))
+	c.Calls = orNew(maps.Clone(s.Calls))
 	c.Memory = orNew(maps.Clone(s.Memory))
 	c.Slots = orNew(maps.Clone(s.Slots))
 	c.Chunks = slices.Clone(s.Chunks)
@@ -102,12 +103,13 @@ func (s *State) chunk(addr uint64, n int) ([]byte, bool) {
 
 // Undone returns the state after the refresh that led from s to after was taken back: the code of s,
 // beside all that stays in memory. Types must stay known, since values of them may live on; so must
-// what pruned method slots now point to.
+// what pruned method slots now point to, and what the bodies call that goroutines may still be inside of.
 func (s *State) Undone(after *State) *State {
 	u := s.clone()
 	u.Generation = after.Generation + 1
 	u.ArenaNext, u.Chunks, u.Uses = after.ArenaNext, after.Chunks, after.Uses
 	u.TypesWidened = after.TypesWidened
+	u.Calls = after.Calls
 	for key, sym := range after.Born {
 		if _, ok := s.Born[key]; !ok && sym.Stable {
 			u.Born[key] = sym

@@ -113,45 +113,50 @@ func loopsToEntry(code []byte) (back, calls bool) {
 // hands out pointers into its stack, so no goroutine may be in one when the leaky code becomes live.
 // Calls through func values and interfaces assume that everything escapes.
 func (l *linker) vacant() []string {
-	if len(l.req.Leaky) == 0 {
+	if len(l.req.Leaky)+len(l.req.Fresh) == 0 {
 		return nil
 	}
 	names := map[string]bool{}
-	consider := func(name string, times int) {
-		if times > 1 || times == 1 && l.mayCallLeaky(name) {
-			names[name] = true
-		}
-	}
 	for _, r := range l.roots {
-		if r.old.Hi > r.old.Lo {
-			consider(r.node.key.Name, r.old.Times+1)
+		if r.old.Hi > r.old.Lo && l.mayCallLeaky(r.node.key.Name) {
+			names[r.node.key.Name] = true
 		}
 	}
-	for _, b := range l.req.State.Bodies {
-		if b.Times > 0 {
-			consider(b.Name, b.Times)
+	for name := range l.req.State.Calls {
+		if l.mayCallLeaky(name) {
+			names[name] = true
 		}
 	}
 	return sortedKeys(names)
 }
 
-// mayCallLeaky reports whether the body of a function that the build compiled calls a leaky one.
+// mayCallLeaky reports whether a body that a function had until now calls a leaky one.
 func (l *linker) mayCallLeaky(name string) bool {
+	calls, replaced := l.req.State.Calls[name]
 	def := l.host.Library.Lookup(name, object.ABIInternal)
-	if def.IsZero() {
+	if def.IsZero() && !replaced {
 		return true // a closure of many forms
 	}
-	for r := range def.Relocs() {
-		if r.Type != object.Call || r.Sym.IsZero() {
-			continue
-		}
-		for _, decl := range owners(r.Sym.Name()) {
-			if l.req.Leaky[decl] {
-				return true
-			}
+	return slices.ContainsFunc(calls, l.isLeaky) || slices.ContainsFunc(callees(def), l.isLeaky)
+}
+
+// isLeaky reports whether older callers of a function come to its new code, which lets more escape. What gets
+// an address of its own they don't, but to instances of generic code they do that are called without a dictionary.
+func (l *linker) isLeaky(fn string) bool {
+	return slices.ContainsFunc(owners(fn), func(decl string) bool {
+		return l.req.Leaky[decl] || l.req.Fresh[decl] && isPlainInstance(fn)
+	})
+}
+
+// callees are the names of the functions that a function calls directly.
+func callees(s object.Sym) []string {
+	set := map[string]bool{}
+	for r := range s.Relocs() {
+		if r.Type == object.Call && !r.Sym.IsZero() {
+			set[r.Sym.Name()] = true
 		}
 	}
-	return false
+	return sortedKeys(set)
 }
 
 // HasValue reports whether the process may hold func values or method tables with the address of a
@@ -263,7 +268,7 @@ func (l *linker) result() *Result {
 func (l *linker) recordBody(n *node) {
 	s := l.state
 	fn := l.tab.funcs[n]
-	b := Body{Times: 1, Name: n.key.Name, Lo: n.addr, Hi: n.addr + uint64(n.sym.Size()), Func: fn, PCTab: l.tab.pctab.addr}
+	b := Body{Name: n.key.Name, Lo: n.addr, Hi: n.addr + uint64(n.sym.Size()), Func: fn, PCTab: l.tab.pctab.addr}
 	if fi, err := n.sym.DecodeFuncInfo(); err == nil {
 		b.StartLine = int(fi.StartLine)
 	}
@@ -272,14 +277,14 @@ func (l *linker) recordBody(n *node) {
 		s.Lines[fn] = Lines{StartLine: b.StartLine, File: b.File, Spans: spans}
 	}
 	entry := n.addr
-	if n.base {
-		b.Times = 0
-	}
 	for _, r := range l.roots {
 		if r.node == n && r.entry != 0 {
 			entry = r.entry
-			b.Times = r.old.Times + 1
 		}
 	}
 	s.Bodies[entry] = b
+	if calls := append(callees(n.sym), s.Calls[b.Name]...); !n.base {
+		slices.Sort(calls)
+		s.Calls[b.Name] = slices.Compact(calls)
+	}
 }
