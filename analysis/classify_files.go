@@ -86,6 +86,9 @@ func (k *classifier) others() {
 			if i >= 0 && other[i].Hash == o.Hash {
 				continue
 			}
+			if o.Kind == snapshot.Header && !k.p.readsHeaders() {
+				continue
+			}
 			if e := (place{o.Path, 1, 1}); !k.reported(kinds[o.Kind], e) {
 				k.add(kinds[o.Kind], k.p.path(), e, filepath.Base(o.Path))
 			}
@@ -93,6 +96,14 @@ func (k *classifier) others() {
 	}
 	report(k.p.new.Package.Other, k.p.old.Package.Other)
 	report(k.p.old.Package.Other, k.p.new.Package.Other)
+}
+
+// readsHeaders reports whether there is C or assembly beside the package's Go, which alone reads headers.
+func (p *changedPackage) readsHeaders() bool {
+	return slices.ContainsFunc(p.new.Files, (*decl.File).ImportsC) || slices.ContainsFunc(p.old.Files, (*decl.File).ImportsC) ||
+		slices.ContainsFunc(append(slices.Clip(p.old.Package.Other), p.new.Package.Other...), func(o snapshot.OtherFile) bool {
+			return o.Kind == snapshot.Assembly || o.Kind == snapshot.C
+		})
 }
 
 func (k *classifier) reported(kind edit.Kind, at place) bool {
