@@ -196,7 +196,13 @@ func (c *comparison) protect(k edit.Kind, old, new *snapshot.Package) {
 			reported = true
 		}
 	}
-	if !reported {
+	for _, f := range new.Other {
+		if !slices.ContainsFunc(old.Other, func(o snapshot.OtherFile) bool { return o.Path == f.Path && o.Hash == f.Hash }) {
+			c.add(k, new.Path, place{f.Path, 1, 1}, "")
+			reported = true
+		}
+	}
+	if !reported { // one was removed
 		c.add(k, new.Path, place{new.Dir, 1, 1}, "")
 	}
 }

@@ -24,6 +24,8 @@ type (
 	Build = build.Baseline
 	// A BuildPackage is one package of a build.
 	BuildPackage = build.Package
+	// A ForeignPackage is one whose source nobody is expected to edit.
+	ForeignPackage = build.ForeignPackage
 	// A CompileError holds everything that the compiler had against the source.
 	CompileError = build.CompileError
 	// A SourceError is one of its errors.

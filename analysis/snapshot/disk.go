@@ -29,25 +29,22 @@ type Disk struct {
 	dirs  map[string]seenDir
 }
 
-// A stamp is what tells, without reading it, that a file or directory is as it was.
-type stamp struct {
-	size, mtime int64 // mtime in nanoseconds
-	inode       uint64
-}
-
 // racy is how old a modification must be, at the time of a read, for its stamp to be trusted: a later write within one
 // tick of the file system's clock leaves the same stamp. Two seconds is the coarsest tick in use (FAT).
 const racy = 2 * time.Second
 
+// trusted reports whether a stamp suffices that was taken at a moment.
+func (s Stamp) trusted(at time.Time) bool { return at.UnixNano()-s.Mtime > int64(racy) }
+
 type seenFile struct {
-	stamp   stamp
+	stamp   Stamp
 	trusted bool // the stamp suffices
 	hash    Hash
 	match   bool // the build constraints of name and content hold
 }
 
 type seenDir struct {
-	stamp   stamp
+	stamp   Stamp
 	trusted bool
 	names   []string // of regular files and links that may take part in a build, sorted
 }
@@ -58,9 +55,32 @@ func NewDisk(context build.Context) *Disk {
 	return &Disk{context: context, files: make(map[string]seenFile), dirs: make(map[string]seenDir)}
 }
 
+// A Stamp tells, without reading it, that a file or directory is as it was: its size, when it was modified in nanoseconds,
+// and its inode.
+type Stamp struct {
+	Size, Mtime int64
+	Inode       uint64
+}
+
+// Know tells what a file was at a moment, so that it need not be read while its stamp is the same.
+func (d *Disk) Know(path string, stamp Stamp, hash Hash, at time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.files[path] = seenFile{stamp: stamp, trusted: stamp.trusted(at), hash: hash, match: true}
+}
+
+// KnowDir tells which files were in a directory at a moment, of those that took part in the build.
+func (d *Disk) KnowDir(path string, stamp Stamp, names []string, at time.Time) {
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !buildName(name) })
+	slices.Sort(names)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dirs[path] = seenDir{stamp: stamp, trusted: stamp.trusted(at), names: names}
+}
+
 // Rescan returns prev as it is on disk now: content that changed, Go files that were added to or removed from the
-// directories of Local packages and whose build constraints hold, and the other files of the build. A package that is
-// not Local is compared file by file, and nothing is added to it. Test files are no part of a program. overlay holds
+// directories of packages and whose build constraints hold, and the other files of the build. Packages without files
+// that are not Local are left alone. Test files are no part of a program. overlay holds
 // unsaved buffers by absolute path: they come before the file on disk, and may have none. If nothing changed, the
 // result is prev itself.
 func (d *Disk) Rescan(ctx context.Context, prev *Snapshot, overlay map[string][]byte) (*Snapshot, error) {
@@ -122,27 +142,11 @@ func (d *Disk) Rescan(ctx context.Context, prev *Snapshot, overlay map[string][]
 
 // rescanPackage returns old itself if nothing changed.
 func (d *Disk) rescanPackage(old *Package, overlay map[string][]byte, added []string) (*Package, error) {
+	if !old.Local && added == nil && d.untouched(old) {
+		return old, nil
+	}
 	p := new(Package)
 	*p = *old
-	if !old.Local {
-		p.Files = nil
-		for _, f := range old.Files {
-			file, err := d.goFile(f.Path, f, overlay)
-			if err != nil {
-				return nil, err
-			}
-			if file != nil {
-				p.Files = append(p.Files, file)
-			}
-		}
-		other, err := d.rescanOther(old.Other, overlay)
-		if err != nil {
-			return nil, err
-		}
-		p.Other = other
-		return unlessSame(old, p), nil
-	}
-
 	names, err := d.readDir(old.Dir)
 	if err != nil {
 		return nil, err
@@ -212,6 +216,35 @@ func (d *Disk) rescanPackage(old *Package, overlay map[string][]byte, added []st
 		}
 	}
 	return unlessSame(old, p), nil
+}
+
+// untouched reports whether all files of a package, and its directory, have the stamps that they are known by.
+func (d *Disk) untouched(p *Package) bool {
+	same := func(path string) bool {
+		now, isDir, err := stampOf(path)
+		if err != nil {
+			return false
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if isDir {
+			seen := d.dirs[path]
+			return seen.trusted && seen.stamp == now
+		}
+		seen := d.files[path]
+		return seen.trusted && seen.stamp == now
+	}
+	for _, f := range p.Files {
+		if !same(f.Path) {
+			return false
+		}
+	}
+	for _, o := range p.Other {
+		if !same(o.Path) {
+			return false
+		}
+	}
+	return same(p.Dir)
 }
 
 func unlessSame(old, p *Package) *Package {
@@ -301,7 +334,7 @@ func (d *Disk) read(path string, overlay map[string][]byte) (seen seenFile, cont
 		seen.hash, seen.match = hash, d.matches(path, content)
 	}
 	seen.stamp = now
-	seen.trusted = before.UnixNano()-now.mtime > int64(racy)
+	seen.trusted = now.trusted(before)
 	d.mu.Lock()
 	d.files[path] = seen
 	d.mu.Unlock()
@@ -347,7 +380,7 @@ func (d *Disk) readDir(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen = seenDir{stamp: now, trusted: before.UnixNano()-now.mtime > int64(racy)}
+	seen = seenDir{stamp: now, trusted: now.trusted(before)}
 	for _, e := range entries {
 		if !e.IsDir() && buildName(e.Name()) {
 			seen.names = append(seen.names, e.Name())

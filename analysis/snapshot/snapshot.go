@@ -228,7 +228,9 @@ func (s *Snapshot) replace(edited map[string]*Package) *Snapshot {
 		if p.SameSource(old) {
 			continue
 		}
-		p.Imports = imports(p)
+		if p.Local {
+			p.Imports = imports(p) // of others, the contents are not known
+		}
 		packages[i] = p
 		same = false
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 // stampOf follows links. It asks the kernel directly: a rescan is little else than this call, two thousand times.
-func stampOf(path string) (s stamp, isDir bool, err error) {
+func stampOf(path string) (s Stamp, isDir bool, err error) {
 	var st syscall.Stat_t
 	for {
 		err = syscall.Stat(path, &st)
@@ -15,7 +15,7 @@ func stampOf(path string) (s stamp, isDir bool, err error) {
 		}
 	}
 	if err != nil {
-		return stamp{}, false, &fs.PathError{Op: "stat", Path: path, Err: err}
+		return Stamp{}, false, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	return stamp{size: st.Size, mtime: st.Mtim.Nano(), inode: st.Ino}, st.Mode&syscall.S_IFMT == syscall.S_IFDIR, nil
+	return Stamp{Size: st.Size, Mtime: st.Mtim.Nano(), Inode: st.Ino}, st.Mode&syscall.S_IFMT == syscall.S_IFDIR, nil
 }

@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	modpath "golang.org/x/mod/module"
+	"golang.org/x/mod/zip"
 	"golang.org/x/sys/unix"
 )
 
@@ -51,6 +53,9 @@ func TestScript(t *testing.T) {
 			env.Setenv("GOROOT_REAL", shared.goEnv["GOROOT"])
 			env.Setenv("GOROOT", "") // as good as unset; scripts may set it
 			env.Setenv("LIMEADE_REPO", repo)
+			if err := serveModules(env); err != nil {
+				return err
+			}
 			s := &stage{env: env, programs: map[string]*partner{}}
 			env.Values[stageKey{}] = s
 			env.Defer(s.clear)
@@ -70,6 +75,41 @@ func TestScript(t *testing.T) {
 			"goroot": cmdGoroot,
 		},
 	})
+}
+
+// serveModules makes the modules of a script's directory modules, module@version each, a module proxy.
+func serveModules(env *testscript.Env) error {
+	dir := filepath.Join(env.WorkDir, "modules")
+	modules, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, m := range modules {
+		name, version, _ := strings.Cut(m.Name(), "@")
+		v := modpath.Version{Path: strings.ReplaceAll(name, "_", "/"), Version: version}
+		to := filepath.Join(env.WorkDir, "proxy", v.Path, "@v")
+		if err := os.MkdirAll(to, 0o777); err != nil {
+			return err
+		}
+		mod, err := os.ReadFile(filepath.Join(dir, m.Name(), "go.mod"))
+		if err != nil {
+			return err
+		}
+		var archive bytes.Buffer
+		if err := zip.CreateFromDir(&archive, v, filepath.Join(dir, m.Name())); err != nil {
+			return err
+		}
+		for ext, data := range map[string][]byte{".mod": mod, ".zip": archive.Bytes(), ".info": fmt.Appendf(nil, "{%q: %q}", "Version", version)} {
+			if err := os.WriteFile(filepath.Join(to, version+ext), data, 0o666); err != nil {
+				return err
+			}
+		}
+	}
+	env.Setenv("GOPROXY", "file://"+filepath.Join(env.WorkDir, "proxy"))
+	env.Setenv("GOMODCACHE", filepath.Join(env.WorkDir, "mod"))
+	env.Setenv("GOFLAGS", "-modcacherw")
+	env.Setenv("GOSUMDB", "off")
+	return nil
 }
 
 // stage holds the programs that one script has started.

@@ -9,10 +9,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/limeade-go/limeade/analysis"
 	"github.com/limeade-go/limeade/analysis/snapshot"
@@ -68,6 +70,11 @@ func (p *program) baseline() (*snapshot.Snapshot, error) {
 }
 
 func (p *program) openBaseline() (*snapshot.Snapshot, error) {
+	foreign, err := p.Foreign()
+	if err != nil {
+		return nil, err
+	}
+	p.disk = snapshot.NewDisk(p.buildContext())
 	var packages []*snapshot.Package
 	for path, b := range p.Packages {
 		s := &snapshot.Package{
@@ -75,30 +82,23 @@ func (p *program) openBaseline() (*snapshot.Snapshot, error) {
 			ImportMap: b.ImportMap, Imports: b.Imports, Local: b.Local, Standard: b.Standard,
 		}
 		if b.Local {
-			for _, f := range b.Files {
-				content, err := p.Store().Blob(f.Hash)
-				if err != nil {
-					return nil, fmt.Errorf("%w: source of %s: %w", reload.ErrUnknownBuild, path, err)
-				}
-				s.Files = append(s.Files, snapshot.NewFile(f.Path, content))
-			}
-			for _, f := range b.Other {
-				o, err := otherFile(f.Path, f.Hash, snapshot.KindOf(f.Path))
-				if err != nil {
-					return nil, err
-				}
-				s.Other = append(s.Other, o)
-			}
-			for _, f := range b.Embedded {
-				o, err := otherFile(f.Path, f.Hash, snapshot.Embedded)
-				if err != nil {
-					return nil, err
-				}
-				s.Other = append(s.Other, o)
-			}
-			s.EmbedPatterns = b.EmbedPatterns
+			err = p.ownFiles(s, b)
+		} else if f := foreign.Packages[path]; f != nil {
+			err = p.foreignFiles(s, f, foreign.At)
+		}
+		if err != nil {
+			return nil, err
 		}
 		packages = append(packages, s)
+	}
+	for path, f := range foreign.Packages {
+		if p.Packages[path] == nil && len(f.Files) > 0 { // the program has our own in place of it
+			s := &snapshot.Package{Path: path, Dir: filepath.Dir(f.Files[0].Path)}
+			if err := p.foreignFiles(s, f, foreign.At); err != nil {
+				return nil, err
+			}
+			packages = append(packages, s)
+		}
 	}
 	var modules []snapshot.OtherFile
 	for _, f := range p.Inputs {
@@ -107,11 +107,11 @@ func (p *program) openBaseline() (*snapshot.Snapshot, error) {
 			continue
 		}
 		o, err := otherFile(f.Path, f.Hash, kind)
+		if err == nil {
+			o.Content, err = p.Store().Blob(f.Hash)
+		}
 		if err != nil {
 			return nil, err
-		}
-		if o.Content, err = p.Store().Blob(f.Hash); err != nil {
-			o.Content = nil
 		}
 		modules = append(modules, o)
 	}
@@ -119,15 +119,68 @@ func (p *program) openBaseline() (*snapshot.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.disk = snapshot.NewDisk(p.buildContext())
+	reserved := path.Dir(p.Agent) + "/"
 	p.analysis = analysis.NewSession(analysis.Env{
 		Toolchain: p.GoVersion,
 		Export:    p.export,
 		Inlining:  p.inlining,
 		Missing:   p.missing,
-		Reserved:  func(path string) bool { return path == p.Agent || strings.HasPrefix(path, p.Agent+"/") },
+		Reserved:  func(path string) bool { return strings.HasPrefix(path, reserved) },
 	}, p.readIndex())
 	return base, nil
+}
+
+// ownFiles adds the files of a Local package as it was built.
+func (p *program) ownFiles(s *snapshot.Package, b *reload.BuildPackage) error {
+	for _, f := range b.Files {
+		content, err := p.Store().Blob(f.Hash)
+		if err != nil {
+			return fmt.Errorf("%w: source of %s: %w", reload.ErrUnknownBuild, s.Path, err)
+		}
+		s.Files = append(s.Files, snapshot.NewFile(f.Path, content))
+	}
+	for _, f := range b.Other {
+		o, err := otherFile(f.Path, f.Hash, snapshot.KindOf(f.Path))
+		if err != nil {
+			return err
+		}
+		s.Other = append(s.Other, o)
+	}
+	for _, f := range b.Embedded {
+		o, err := otherFile(f.Path, f.Hash, snapshot.Embedded)
+		if err != nil {
+			return err
+		}
+		s.Other = append(s.Other, o)
+	}
+	s.EmbedPatterns = b.EmbedPatterns
+	return nil
+}
+
+// foreignFiles adds the files of a package that nobody is expected to edit: by their hashes, with stamps that save
+// reading them.
+func (p *program) foreignFiles(s *snapshot.Package, f *reload.ForeignPackage, at time.Time) error {
+	var names []string
+	for _, f := range f.Files {
+		o, err := otherFile(f.Path, f.Hash, snapshot.KindOf(f.Path))
+		if err != nil {
+			return err
+		}
+		p.disk.Know(o.Path, snapshot.Stamp(f.Stamp), o.Hash, at)
+		switch {
+		case f.Embedded:
+			o.Kind = snapshot.Embedded
+			s.Other = append(s.Other, o)
+			continue
+		case filepath.Ext(o.Path) == ".go":
+			s.Files = append(s.Files, snapshot.RecordedFile(o.Path, o.Hash))
+		default:
+			s.Other = append(s.Other, o)
+		}
+		names = append(names, filepath.Base(o.Path))
+	}
+	p.disk.KnowDir(s.Dir, snapshot.Stamp(f.Dir), names, at)
+	return nil
 }
 
 // moduleFiles are the inputs of a build that choose module versions.

@@ -75,9 +75,8 @@ type Package struct {
 	Cgo           *Cgo     `json:",omitempty"` // how cgo was run, for packages with import "C"
 }
 
-// A File is a file that the build read. The store has the contents of Go
-// files, assembly and headers; of embedded files and inputs only the hash is
-// known.
+// A File is a file that the build read. The store has its contents; of embedded
+// files only the hash is known.
 type File struct {
 	Path string // absolute, as the user knows it: an overlay's file has the path that it is laid over
 	Hash string // sha256, hexadecimal

@@ -115,6 +115,7 @@ func (c *capture) buildLoaded(ctx context.Context) (b *Baseline, changed string,
 	if c.cover, err = c.coverFlags(ctx); err != nil {
 		return nil, "", err
 	}
+	foreign := c.foreign()
 	inv := newInventory(c.probe, c.pkgs, c.main.Dir)
 	before, err := inv.take()
 	if err != nil {
@@ -140,7 +141,7 @@ func (c *capture) buildLoaded(ctx context.Context) (b *Baseline, changed string,
 	if err := c.recordFiles(ctx, b, inv); err != nil {
 		return nil, "", err
 	}
-	return b, "", c.finish(b)
+	return b, "", c.finish(b, foreign())
 }
 
 // load lists the program and finds its main package and module.
@@ -468,7 +469,7 @@ func (c *capture) recordPackage(inv *inventory, l *listed, p *Package) (err erro
 
 // finish moves the executable to its place, writes the manifest and copies the
 // executable to where it is wanted.
-func (c *capture) finish(b *Baseline) error {
+func (c *capture) finish(b *Baseline, foreign *Foreign) error {
 	dir := filepath.Join(c.store.BuildDir(b.BuildID), "exe")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return c.store.explain(err)
@@ -478,6 +479,9 @@ func (c *capture) finish(b *Baseline) error {
 		return c.store.explain(err)
 	}
 	b.Binary = binary
+	if err := b.saveForeign(foreign); err != nil {
+		return err
+	}
 	if err := b.save(); err != nil {
 		return err
 	}

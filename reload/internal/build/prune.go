@@ -138,6 +138,9 @@ func (b *Baseline) names() map[string]bool {
 			names[f.Hash], names[f.Cgo] = true, true
 		}
 	}
+	for _, f := range b.Inputs {
+		names[f.Hash] = true
+	}
 	delete(names, "")
 	return names
 }

@@ -38,7 +38,7 @@ type inventory struct {
 	probe   *probe
 	sources []string          // Go files, assembly, C: kept in the store
 	embeds  []string          // embedded files and profile: only their hash is
-	inputs  []string          // go.mod and the like: only their hash is
+	inputs  []string          // go.mod and the like: kept in the store
 	dirs    []string          // package directories: a new file is a change, too
 	hashes  map[string]string // of sources, after the last snapshot
 }
@@ -109,11 +109,15 @@ func (inv *inventory) take() (snapshot, error) {
 		s[path] = stamp(inv.probe.actual(path))
 	}
 	for _, path := range inv.inputs {
-		hash, err := hashFile(path)
+		text, err := os.ReadFile(path)
 		if err != nil {
-			hash = "absent"
+			s[path] = "absent"
+			continue
 		}
-		s[path] = hash
+		if inv.hashes[path], err = inv.probe.store.Put(text); err != nil {
+			return nil, err
+		}
+		s[path] = inv.hashes[path]
 	}
 	for _, dir := range inv.dirs {
 		entries, err := os.ReadDir(dir)

@@ -20,7 +20,7 @@ import (
 // changes after it has appeared.
 //
 //	blobs/ab/<sha256>             contents of sources and archives, by their hash
-//	builds/<sha256 of build ID>/  manifest.json, exe/<program>, and what other packages derive from a build
+//	builds/<sha256 of build ID>/  manifest.json, foreign, exe/<program>, and what other packages derive from a build
 //	generations/                  records of what processes run after a refresh, which are not this package's
 //	facts/<key>.json              what the compiler said of a package
 //	agent/<sha256>/               copies of the limeade module with this agent in it
