@@ -76,8 +76,9 @@ type refresh struct {
 	funcs   []patch.Func
 }
 
-// handle answers a request with a whole frame. A failure of the agent itself must not end the program.
-func (a *agent) handle(kind patch.Kind, payload []byte) (reply []byte) {
+// handle answers a request with a whole frame. A failure of the agent itself must not end the program. gone tells whether
+// the client has given up: then nothing is changed for it any more.
+func (a *agent) handle(kind patch.Kind, payload []byte, gone func() bool) (reply []byte) {
 	defer func() {
 		if v := recover(); v != nil {
 			reply = refuse(patch.Internal, "agent failed: "+describe(v)).Encode()
@@ -91,9 +92,9 @@ func (a *agent) handle(kind patch.Kind, payload []byte) (reply []byte) {
 	case patch.KindHello:
 		return a.hello()
 	case patch.KindApply:
-		return a.apply(q.Patch)
+		return a.apply(q.Patch, gone)
 	case patch.KindRollback:
-		return a.rollback(q.Base, q.Source)
+		return a.rollback(q.Base, q.Source, gone)
 	}
 	return a.stale()
 }
@@ -121,6 +122,10 @@ func (a *agent) hello() []byte {
 	if refused != nil {
 		return refused.Encode()
 	}
+	busy := !a.writer.TryLock()
+	if !busy {
+		defer a.writer.Unlock()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return patch.HelloReply{
@@ -140,6 +145,7 @@ func (a *agent) hello() []byte {
 		Mapped:     a.mapped,
 		Retired:    uint32(len(a.retired)),
 		Undo:       a.undoDepth,
+		Busy:       busy,
 	}.Encode()
 }
 

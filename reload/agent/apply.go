@@ -23,14 +23,18 @@ type transaction struct {
 	agent *agent
 	image *rt.Image
 	arena rt.Range // what patches may still use
+	gone  func() bool
 	p     *patch.Patch
 	r     *rt.Runtime
 	back  []func() error
 	reply patch.ApplyReply
 }
 
+// errGone is told nobody: who asked has hung up.
+var errGone = refuse(patch.Internal, "client is gone")
+
 // apply makes an encoded patch live, or says why not.
-func (a *agent) apply(encoded []byte) []byte {
+func (a *agent) apply(encoded []byte, gone func() bool) []byte {
 	im, refused := a.prepare()
 	if refused != nil {
 		return refused.Encode()
@@ -39,7 +43,10 @@ func (a *agent) apply(encoded []byte) []byte {
 		return refuse(patch.Busy, "process is being changed by another client; try again").Encode()
 	}
 	defer a.writer.Unlock()
-	t := &transaction{agent: a, image: im}
+	if gone() {
+		return errGone.Encode()
+	}
+	t := &transaction{agent: a, image: im, gone: gone}
 	if refused := t.run(encoded); refused != nil {
 		for i := len(t.back) - 1; i >= 0; i-- {
 			refused = because(refused, t.back[i]())
@@ -313,7 +320,7 @@ func (t *transaction) swap() *patch.Error {
 			New:    append([]byte(nil), w.Expect...),
 		}
 	}
-	if refused := t.agent.exchange(t.r, p.Writes, p.Windows, p.Funcs, t.agent.olderBodies(p), &t.reply); refused != nil {
+	if refused := t.agent.exchange(t.r, p.Writes, p.Windows, p.Funcs, t.agent.olderBodies(p), t.gone, &t.reply); refused != nil {
 		return refused
 	}
 	a := t.agent
@@ -376,8 +383,9 @@ func (a *agent) revive(code rt.Range) {
 }
 
 // exchange applies writes in one stop of the world, as soon as no goroutine is in one of the windows, and fills in the
-// times. It changes nothing if it refuses.
-func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Window, funcs []patch.Func, vacant []body, reply *patch.ApplyReply) *patch.Error {
+// times. It changes nothing if it refuses. A client that is gone by then has told its user that nothing was changed: a
+// process that was stopped by a signal meanwhile, or had no processor time, must not change afterwards.
+func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Window, funcs []patch.Func, vacant []body, gone func() bool, reply *patch.ApplyReply) *patch.Error {
 	ranges, _ := rangesOf(writes)
 	rt.PrepareCode()
 	opening, err := rt.Open(ranges)
@@ -391,12 +399,16 @@ func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Wi
 	s := rt.NewSwap(r, writes, windows, bodies)
 	var out rt.Outcome
 	attempts := uint32(0)
+	left := false
 	wait(windowPatience, func() bool {
 		attempts++
 		// All stacks are read in one stop before the writes. While that is going to find something, read them in short ones.
 		if c := census(r, bodies, len(bodies)); c != nil && c.Found() >= 0 {
 			out = rt.Outcome{State: rt.Occupied, At: uint64(c.Found())}
 			return false
+		}
+		if left = gone(); left {
+			return true
 		}
 		out = s.Attempt()
 		if uint64(out.Pause) > reply.Pause {
@@ -407,6 +419,8 @@ func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Wi
 	reply.Retries = attempts - 1
 	err = opening.Close()
 	switch {
+	case left:
+		return because(refuse(errGone.Code, errGone.Message), err)
 	case out.State == rt.Mismatch:
 		return because(unexpected(out.At), err)
 	case out.State == rt.InWindow:

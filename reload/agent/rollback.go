@@ -11,7 +11,7 @@ import (
 
 // rollback takes the last refresh back that is not taken back yet. The process gets a new generation with the code of
 // the one before; what the refresh mapped and registered stays.
-func (a *agent) rollback(base uint32, source string) []byte {
+func (a *agent) rollback(base uint32, source string, gone func() bool) []byte {
 	if !a.writer.TryLock() {
 		return refuse(patch.Busy, "process is being changed by another client; try again").Encode()
 	}
@@ -29,7 +29,7 @@ func (a *agent) rollback(base uint32, source string) []byte {
 	last := a.undo[len(a.undo)-1]
 	reply := patch.ApplyReply{Generation: generation + 1}
 	begin := rt.Nanotime()
-	if refused := a.exchange(a.runtime, last.writes, last.windows, last.funcs, nil, &reply); refused != nil {
+	if refused := a.exchange(a.runtime, last.writes, last.windows, last.funcs, nil, gone, &reply); refused != nil {
 		return refused.Encode()
 	}
 	reply.Swap = uint64(rt.Nanotime() - begin)

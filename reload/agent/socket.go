@@ -176,6 +176,13 @@ type conn int
 
 func (c conn) close() { syscall.Close(int(c)) }
 
+// gone reports whether the peer has closed its end.
+func (c conn) gone() bool {
+	var b [1]byte
+	n, _, err := syscall.Recvfrom(int(c), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	return n == 0 && err == nil || err == syscall.ECONNRESET
+}
+
 // converse answers requests until the client goes away or cannot be understood.
 func (c conn) converse(a *agent) {
 	for {
@@ -189,7 +196,7 @@ func (c conn) converse(a *agent) {
 			}
 			return
 		}
-		if !c.send(a.handle(kind, payload)) {
+		if !c.send(a.handle(kind, payload, c.gone)) {
 			return
 		}
 	}

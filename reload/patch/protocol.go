@@ -6,7 +6,8 @@ import "strconv"
 
 // # The conversation
 //
-// A client sends one request at a time over a unix stream socket and gets one reply for each.
+// A client sends one request at a time over a unix stream socket and gets one reply for each. A client that closes the
+// socket before the reply takes its Apply or Rollback back, unless the swap was made already.
 //
 //	frame   = length:u32 kind:u8 payload       (length counts kind and payload)
 //
@@ -14,7 +15,7 @@ import "strconv"
 // after an Error reply.
 
 // Protocol is the version of the conversation; the agent says its own in HelloReply.
-const Protocol = 1
+const Protocol = 2
 
 // MaxFrame bounds the length of a request; MaxReply that of a reply.
 const (
@@ -127,6 +128,8 @@ type HelloReply struct {
 	// Retired is the number of function bodies that have been replaced and are kept; Undo the number of refreshes that
 	// can be rolled back.
 	Retired, Undo uint32
+	// Busy says that a client is changing the process at this moment.
+	Busy bool
 }
 
 // ApplyReply says what an Apply or a Rollback did. All times are in nanoseconds.
@@ -211,16 +214,29 @@ func (h HelloReply) Encode() []byte {
 	w.u64(h.Mapped)
 	w.u32(h.Retired)
 	w.u32(h.Undo)
+	if h.Busy {
+		w.u8(1)
+	} else {
+		w.u8(0)
+	}
 	return w.finish()
 }
 
 // DecodeHelloReply reads the payload of a KindHelloReply.
 func DecodeHelloReply(payload []byte) (HelloReply, error) {
 	r := reader{buf: payload}
+	protocol := r.u32()
+	if protocol != Protocol && !r.failed {
+		return HelloReply{}, corrupt("process speaks protocol " + strconv.FormatUint(uint64(protocol), 10) + " and limeade-lsp " +
+			strconv.Itoa(Protocol) + "; build and start it again with this limeade-lsp")
+	}
 	h := HelloReply{
-		Protocol: r.u32(), PID: r.u32(), BuildID: r.str(), GoVersion: r.str(), Generation: r.u32(), Source: r.str(),
+		Protocol: protocol, PID: r.u32(), BuildID: r.str(), GoVersion: r.str(), Generation: r.u32(), Source: r.str(),
 		Bias: r.u64(), TextBase: r.u64(), ArenaLo: r.u64(), ArenaHi: r.u64(), ArenaNext: r.u64(),
 		Started: int64(r.u64()), Live: int64(r.u64()), Mapped: r.u64(), Retired: r.u32(), Undo: r.u32(),
+	}
+	if flag := r.take(1); flag != nil {
+		h.Busy = flag[0] != 0
 	}
 	if !r.done() {
 		return HelloReply{}, corrupt("hello reply is cut short or has bytes left over")

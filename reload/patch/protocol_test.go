@@ -32,7 +32,7 @@ func TestRequests(t *testing.T) {
 }
 
 func TestReplies(t *testing.T) {
-	hello := HelloReply{1, 2, "build", "go", 3, "source", 4, 5, 6, 7, 8, -9, 10, 11, 12, 13}
+	hello := HelloReply{Protocol, 2, "build", "go", 3, "source", 4, 5, 6, 7, 8, -9, 10, 11, 12, 13, true}
 	checkReply(t, hello, KindHelloReply, DecodeHelloReply)
 	checkReply(t, ApplyReply{1, 2, 3, 4, 5, 6, 7, 8, 9}, KindApplyReply, DecodeApplyReply)
 	checkReply(t, StaleReply{}, KindStaleReply, DecodeStaleReply)

@@ -234,11 +234,13 @@ func ask[T any](ctx context.Context, c *Client, q patch.Request, limit time.Dura
 	ctx, cancel := deadline(ctx, limit)
 	defer cancel()
 	// An agent may refuse before it has read all: look for the answer even if not everything could be sent.
-	stop := context.AfterFunc(ctx, func() {
+	giveUp := func() {
 		// The only error is that of a closed connection.
 		_ = c.conn.SetDeadline(time.Unix(1, 0))
-	})
+	}
+	stop := context.AfterFunc(ctx, giveUp)
 	defer stop()
+	defer c.whenStopped(giveUp)()
 	_, sendErr := c.conn.Write(q.Encode())
 	kind, payload, err := patch.ReadFrame(c.conn, patch.MaxReply)
 	if err != nil {
@@ -258,6 +260,28 @@ func ask[T any](ctx context.Context, c *Client, q patch.Request, limit time.Dura
 		return decode(payload)
 	}
 	return none, fmt.Errorf("process %d: answered with kind %d instead of %d", c.pid, kind, want)
+}
+
+// whenStopped calls giveUp if the process is found stopped after the time of a simple answer: it will not answer a longer
+// request either. The result ends the watch.
+func (c *Client) whenStopped(giveUp func()) (end func()) {
+	ended := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(answerTime)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+				if s, ok := state(c.pid); ok && (s == 'T' || s == 't') {
+					giveUp()
+					return
+				}
+			}
+		}
+	}()
+	return func() { close(ended) }
 }
 
 // deadline adds a time limit to ctx if it has none.

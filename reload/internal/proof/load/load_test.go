@@ -21,8 +21,8 @@ import (
 func TestMain(m *testing.M) { os.Exit(drive.Main(m)) }
 
 const (
-	clients   = 8                    // keep-alive connections
-	pace      = 2 * time.Millisecond // between a client's requests: the compiler needs its share
+	clients = 8                    // keep-alive connections
+	pace    = 2 * time.Millisecond // between a client's requests: the compiler needs its share
 )
 
 // refreshes is how many there are: LIMEADE_LOAD, or as many as a run of all tests has time for.
