@@ -14,7 +14,9 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
+	"github.com/limeade-go/limeade/reload/internal/build"
 	"github.com/limeade-go/limeade/reload/internal/link"
 	"github.com/limeade-go/limeade/reload/internal/wire"
 	"github.com/limeade-go/limeade/reload/patch"
@@ -41,6 +43,64 @@ func Attach(ctx context.Context, pid int) (*Process, error) {
 
 // Close ends the connection; the process goes on.
 func (p *Process) Close() { _ = p.client.Close() }
+
+// ErrEnded is wrapped by errors about a process that has come to its end.
+var ErrEnded = wire.ErrEnded
+
+// BuildOf returns the build ID of whatever a process executes, also if no agent in it answers.
+func BuildOf(pid int) (string, error) { return build.ReadBuildID(fmt.Sprintf("/proc/%d/exe", pid)) }
+
+// settleTime is how long a process is asked what it runs, after it did not say what became of a request.
+const settleTime = 5 * time.Second
+
+// settle opens the conversation anew and waits until nobody changes the process any more. That the old conversation is
+// closed takes back what was asked in it: an agent that has not got to it by now never will. The context of
+// the request may have ended, and that may be the reason.
+func (p *Process) settle(ctx context.Context) error {
+	_ = p.client.Close()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	for {
+		again, err := Attach(ctx, int(p.PID))
+		if err != nil {
+			return err
+		}
+		if !again.Busy {
+			*p = *again
+			return nil
+		}
+		again.Close()
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// swap makes a generation live, whose record is in the store, by a request to the agent. When the agent's answer is
+// lost, what the process runs decides; while not even that is known the record stays.
+func (p *Program) swap(ctx context.Context, proc *Process, to *Generation, request func() (patch.ApplyReply, error)) (patch.ApplyReply, error) {
+	reply, err := request()
+	var refused *patch.Error
+	if err != nil && !errors.As(err, &refused) {
+		if lost := proc.settle(ctx); lost != nil {
+			return reply, err
+		}
+		if proc.Source == to.Digest {
+			reply, err = patch.ApplyReply{Generation: proc.HelloReply.Generation}, nil
+		}
+	}
+	if err != nil {
+		_ = os.Remove(p.recordPath(to.Digest)) // nothing refers to it
+		if refused != nil && (refused.Code == patch.WrongGeneration || refused.Code == patch.Busy) {
+			err = fmt.Errorf("process %d: another refresh came first, and this one did nothing; look at status, and refresh again: %w", proc.PID, err)
+		}
+		return reply, err
+	}
+	p.generations.put(to)
+	return reply, nil
+}
 
 // Stale counts the goroutines that are inside of code which was replaced.
 func (p *Process) Stale(ctx context.Context) ([]patch.StaleFunc, error) {
@@ -181,8 +241,11 @@ func PrivateDir(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return wire.Private(dir)
+	return Private(dir)
 }
+
+// Private returns an error, which says what to do, if others than this user can put sockets into dir.
+func Private(dir string) error { return wire.Private(dir) }
 
 // PIDs lists the processes of this user that have an agent.
 func PIDs() ([]int, error) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"go/types"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -196,12 +195,12 @@ func (p *Program) Apply(ctx context.Context, proc *Process, from *Generation, re
 // Commit makes the patch live. When it fails, the process is as it was.
 func (pr *Prepared) Commit(ctx context.Context) (Outcome, error) {
 	start := time.Now()
-	reply, err := pr.process.client.Apply(ctx, pr.result.Patch.Encode())
+	reply, err := pr.program.swap(ctx, pr.process, pr.to, func() (patch.ApplyReply, error) {
+		return pr.process.client.Apply(ctx, pr.result.Patch.Encode())
+	})
 	if err != nil {
-		_ = os.Remove(pr.program.recordPath(pr.to.Digest)) // nothing refers to it
 		return Outcome{}, err
 	}
-	pr.program.generations.put(pr.to)
 	o := pr.outcome
 	o.Generation = reply.Generation
 	o.Inject = time.Since(start)
@@ -233,12 +232,12 @@ func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation)
 	if to.Digest, err = p.save(from, to); err != nil {
 		return nil, Outcome{}, err
 	}
-	reply, err := proc.client.Rollback(ctx, proc.Generation, to.Digest)
+	reply, err := p.swap(ctx, proc, to, func() (patch.ApplyReply, error) {
+		return proc.client.Rollback(ctx, proc.HelloReply.Generation, to.Digest)
+	})
 	if err != nil {
-		_ = os.Remove(p.recordPath(to.Digest))
 		return nil, Outcome{}, err
 	}
-	p.generations.put(to)
 	return to, Outcome{Generation: reply.Generation, Inject: time.Since(start), Pause: time.Duration(reply.Pause)}, nil
 }
 

@@ -61,6 +61,12 @@ func TestScript(t *testing.T) {
 			env.Defer(s.clear)
 			return nil
 		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start":  cmdStart,
 			"ask":    cmdAsk,
@@ -73,6 +79,7 @@ func TestScript(t *testing.T) {
 			"edit":   cmdEdit,
 			"tree":   cmdTree,
 			"goroot": cmdGoroot,
+			"hooked": cmdHooked,
 		},
 	})
 }
@@ -373,6 +380,18 @@ func cmdGoroot(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 2, "goroot dir package")
 	own := filepath.Join("src", filepath.FromSlash(args[1]))
 	ts.Check(linkTree(ts.Getenv("GOROOT_REAL"), ts.MkAbs(args[0]), own))
+}
+
+// cmdHooked is "hooked DIR HOOK": makes a Go tree of links to the real one, whose compiler runs the shell script HOOK
+// before it compiles, while there is such a file. The script is removed first.
+func cmdHooked(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2, "hooked dir hook")
+	real, dir, hook := ts.Getenv("GOROOT_REAL"), ts.MkAbs(args[0]), ts.MkAbs(args[1])
+	const compiler = "pkg/tool/linux_amd64/compile"
+	ts.Check(linkTree(real, dir, compiler))
+	ts.Check(os.Remove(filepath.Join(dir, compiler)))
+	text := fmt.Sprintf("#!/bin/sh\nif mv %[1]s %[1]s.$$ 2>/dev/null; then . %[1]s.$$ >/dev/null 2>&1; fi\nexec %[2]s \"$@\"\n", hook, filepath.Join(real, compiler))
+	ts.Check(os.WriteFile(filepath.Join(dir, compiler), []byte(text), 0o777))
 }
 
 // linkTree links all that is in a directory, copying the directories on the way

@@ -39,7 +39,7 @@ type Answer struct {
 	Applied    bool     `json:"applied"`
 	PID        int      `json:"pid"`
 	Edits      []Edit   `json:"edits"`
-	Stale      []Stale  `json:"stale"`
+	Stale      []Stale  `json:"stale"` // null: not known
 	Phases     Phases   `json:"phases"`
 	Error      *Failure `json:"error"`
 

@@ -139,9 +139,20 @@ func (j *job) refresh(ctx context.Context) *Answer {
 	a.Applied, a.Generation = true, outcome.Generation
 	j.phases.Total = ms(time.Since(j.started))
 	a.Phases = j.phases
-	a.Stale, err = j.stale(ctx)
-	if err != nil {
-		a.Error = failureOf(err)
+	return j.looked(ctx, a)
+}
+
+// looked adds to the answer about a swap who is still in old code. A process that ends just now runs nothing; where
+// one is only too slow to say, the swap was made all the same.
+func (j *job) looked(ctx context.Context, a *Answer) *Answer {
+	stale, err := j.stale(ctx)
+	switch {
+	case errors.Is(err, reload.ErrEnded):
+		a.Applied, a.Error = false, failureOf(err)
+	case err != nil:
+		a.Stale = nil
+	default:
+		a.Stale = stale
 	}
 	return a
 }
@@ -173,8 +184,7 @@ func (j *job) rollback(ctx context.Context) *Answer {
 	}
 	j.phases.Inject, j.phases.Pause = ms(outcome.Inject), float64(outcome.Pause.Nanoseconds())/1000
 	a.Applied, a.Generation = true, outcome.Generation
-	a.Stale, err = j.stale(ctx)
-	return j.finish(a, err)
+	return j.looked(ctx, j.finish(a, nil))
 }
 
 func (j *job) status(ctx context.Context) Process {

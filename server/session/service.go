@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/limeade-go/limeade/reload"
@@ -113,18 +114,67 @@ func (s *Service) answer(conn net.Conn) {
 		_, _ = io.Copy(io.Discard, conn)
 		cancel()
 	}()
-	_ = json.NewEncoder(conn).Encode(s.session.do(ctx, q, []int{s.pid}))
+	// Who asked may have given up while this process was stopped.
+	if _, err := io.WriteString(conn, lifeSign); err != nil {
+		return
+	}
+	stop := signLife(conn)
+	reply := s.session.do(ctx, q, []int{s.pid})
+	stop()
+	_ = json.NewEncoder(conn).Encode(reply)
 }
 
-// services lists the sockets of running services, by process.
-func services() (map[int]string, error) {
+// While a service works on an answer it sends signs of life, which are nothing to a reader of JSON. One that falls silent
+// is stopped or stuck.
+const (
+	lifeSign     = "\n"
+	lifeInterval = time.Second
+	lifePatience = 5 * time.Second
+)
+
+func signLife(conn net.Conn) (stop func()) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(lifeInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+				_, _ = io.WriteString(conn, lifeSign) // whether anybody listens the answer will show
+			}
+		}
+	}()
+	return func() { close(quit); <-done }
+}
+
+// A patient reads what a service says, as long as it says anything.
+type patient struct {
+	ctx  context.Context
+	conn net.Conn
+}
+
+func (p patient) Read(b []byte) (int, error) {
+	_ = p.conn.SetReadDeadline(time.Now().Add(lifePatience))
+	if err := p.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return p.conn.Read(b)
+}
+
+// services lists the sockets of running services, by process. A directory that others can write to has none
+// that could be trusted.
+func services() map[int]string {
 	found := map[int]string{}
 	for _, dir := range reload.SocketDirs() {
-		entries, err := os.ReadDir(dir)
-		if errors.Is(err, os.ErrNotExist) {
+		if reload.Private(dir) != nil {
 			continue
-		} else if err != nil {
-			return nil, err
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
 		}
 		for _, e := range entries {
 			name, ok := strings.CutPrefix(e.Name(), socketPrefix)
@@ -136,18 +186,18 @@ func services() (map[int]string, error) {
 			}
 		}
 	}
-	return found, nil
+	return found
 }
 
-// errGone says that nobody answers at a service's socket.
-var errGone = errors.New("service is gone")
-
+// ask puts a query to a service. Any error means that there is no answer from there.
 func ask(ctx context.Context, path string, q Query) (*Reply, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", path)
 	if err != nil {
-		_ = os.Remove(path)
-		return nil, errGone
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			_ = os.Remove(path) // of a service that is gone
+		}
+		return nil, err
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
@@ -156,30 +206,26 @@ func ask(ctx context.Context, path string, q Query) (*Reply, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	var r Reply
-	if err := json.NewDecoder(conn).Decode(&r); err != nil {
+	if err := json.NewDecoder(patient{ctx, conn}).Decode(&r); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &r, nil
 }
 
 // Ask answers a query about every process that it concerns: by the services that hold warm state of
-// them, and for the rest from the records on disk.
+// them, and for the rest, also where a service does not answer, from the records on disk.
 func Ask(ctx context.Context, q Query) (*Reply, error) {
 	reply := &Reply{}
-	running, err := services()
-	if err != nil {
-		return nil, err
-	}
 	answered := map[int]bool{}
-	for pid, path := range running {
+	for pid, path := range services() {
 		if q.PID != 0 && q.PID != pid {
 			continue
 		}
 		r, err := ask(ctx, path, q)
-		if errors.Is(err, errGone) {
-			continue
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		} else if err != nil {
-			return nil, err
+			continue
 		}
 		answered[pid] = true
 		reply.add(r)
@@ -187,10 +233,7 @@ func Ask(ctx context.Context, q Query) (*Reply, error) {
 	if q.PID != 0 && answered[q.PID] {
 		return reply.sorted(), nil
 	}
-	pids, err := reload.PIDs()
-	if err != nil {
-		return nil, err
-	}
+	pids, untrusted := reload.PIDs()
 	var rest []int
 	for _, pid := range pids {
 		if !answered[pid] && (q.PID == 0 || q.PID == pid) {
@@ -204,6 +247,9 @@ func Ask(ctx context.Context, q Query) (*Reply, error) {
 		cold := New()
 		defer cold.Close()
 		reply.add(cold.do(ctx, q, rest))
+	}
+	if len(reply.Answers)+len(reply.Processes) == 0 && untrusted != nil {
+		return nil, untrusted // what cannot be looked at may hide the program that is meant
 	}
 	return reply.sorted(), nil
 }

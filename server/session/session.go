@@ -85,7 +85,7 @@ func (s *Session) one(ctx context.Context, q Query, pid int, reply *Reply) {
 	}
 	proc, err := reload.Attach(ctx, pid)
 	if err != nil {
-		if q.PID == pid {
+		if q.PID == pid || !errors.Is(err, reload.ErrEnded) && s.runs(pid, q.Dir) {
 			fail(err)
 		}
 		return
@@ -114,6 +114,16 @@ func (s *Session) one(ctx context.Context, q Query, pid int, reply *Reply) {
 	default:
 		fail(&Failure{Kind: FailureUsage, Message: fmt.Sprintf("unknown verb %q", q.Verb)})
 	}
+}
+
+// runs reports whether a process that does not answer runs a program of the workspace around dir.
+func (s *Session) runs(pid int, dir string) bool {
+	id, err := reload.BuildOf(pid)
+	if err != nil {
+		return false
+	}
+	prog, err := s.open(id)
+	return err == nil && concerns(dir, prog.Module.Dir)
 }
 
 // concerns reports whether a directory and a module belong to one workspace: one lies in the other.

@@ -210,14 +210,15 @@ func (c *Client) Hello(ctx context.Context) (patch.HelloReply, error) {
 	return ask(ctx, c, patch.Request{Kind: patch.KindHello}, answerTime, patch.KindHelloReply, patch.DecodeHelloReply)
 }
 
-// Apply makes an encoded patch live. A refusal by the agent is a *patch.Error.
+// Apply makes an encoded patch live. A refusal by the agent is a *patch.Error; after any other error it is not known
+// whether the patch is live.
 func (c *Client) Apply(ctx context.Context, encoded []byte) (patch.ApplyReply, error) {
 	q := patch.Request{Kind: patch.KindApply, Patch: encoded}
 	return ask(ctx, c, q, applyTime, patch.KindApplyReply, patch.DecodeApplyReply)
 }
 
 // Rollback takes the last refresh back. base is the generation that the process is at, source names what it runs
-// afterwards. A refusal by the agent is a *patch.Error.
+// afterwards. Its errors are those of Apply.
 func (c *Client) Rollback(ctx context.Context, base uint32, source string) (patch.ApplyReply, error) {
 	q := patch.Request{Kind: patch.KindRollback, Base: base, Source: source}
 	return ask(ctx, c, q, applyTime, patch.KindApplyReply, patch.DecodeApplyReply)
@@ -248,7 +249,9 @@ func ask[T any](ctx context.Context, c *Client, q patch.Request, limit time.Dura
 			return none, cause
 		}
 		var damaged *patch.Error
-		if sendErr != nil && !errors.As(err, &damaged) {
+		if errors.As(err, &damaged) {
+			err = errors.New(damaged.Message) // not a refusal: what became of the request is not known
+		} else if sendErr != nil {
 			err = sendErr
 		}
 		return none, explain(c.pid, err)
@@ -296,12 +299,15 @@ func timeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 }
 
+// ErrEnded is wrapped by errors about a process that has come to its end.
+var ErrEnded = errors.New("has ended")
+
 // explain says why a process does not answer, and what to do.
 func explain(pid int, err error) error {
 	state, ok := state(pid)
 	switch {
 	case !ok || state == 'Z' || state == 'X':
-		return fmt.Errorf("process %d has ended", pid)
+		return fmt.Errorf("process %d %w", pid, ErrEnded)
 	case state == 'T':
 		return fmt.Errorf("process %d is stopped (SIGSTOP); continue it with kill -CONT %d", pid, pid)
 	case state == 't':
