@@ -40,6 +40,10 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		return nil, err
 	}
 	out := &Prepared{program: p, process: proc, from: from}
+	moves := slices.Clone(req.Moves)
+	for i, m := range moves {
+		moves[i].File, moves[i].NewFile = p.Recorded(m.File), p.Recorded(m.NewFile)
+	}
 	whole := map[string]bool{}
 	leaky := map[string]bool{} // declarations that leak more than their callers rely on
 	fresh := maps.Clone(req.fresh)
@@ -74,7 +78,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		start = time.Now()
 		out.result, err = link.Link(&link.Request{
 			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh,
-			Moves: req.Moves, Pairs: req.Pairs, Stale: req.Stale,
+			Moves: moves, Pairs: p.recordedPairs(req.Pairs), Stale: req.Stale,
 		})
 		out.outcome.Link += time.Since(start)
 		c.remove()
@@ -102,6 +106,15 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		}
 	}
 	return nil, &RefusedError{Symbol: req.Packages[0].Path, Reason: "needs more and more code recompiled"}
+}
+
+// recordedPairs names files as the program has them.
+func (p *Program) recordedPairs(pairs []ClosurePair) []ClosurePair {
+	pairs = slices.Clone(pairs)
+	for i := range pairs {
+		pairs[i].OldFile, pairs[i].NewFile = p.Recorded(pairs[i].OldFile), p.Recorded(pairs[i].NewFile)
+	}
+	return pairs
 }
 
 func without(list []string, set map[string]bool) []string {

@@ -4,7 +4,6 @@ package main_test
 // goes when its case passes.
 var knownToFail = map[string]string{
 	"row02-value-method-everywhere":     "refused: a bound method of another package's type is not compiled again",
-	"row07-rename-main-file":            "line tables keep the old file's name",
 	"row39-comparators-and-options":     "closures that init functions made keep the old body",
 	"row39-method-and-generic-closures": "closures that init functions made keep the old body",
 	"row39-stored-handlers":             "closures that init functions made keep the old body",

@@ -258,9 +258,7 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 func moves(r *analysis.Report) []reload.LineMove {
 	var list []reload.LineMove
 	for _, m := range r.Lines {
-		if m.NewFile == m.File {
-			list = append(list, reload.LineMove{File: m.File, From: m.From, To: m.To, Delta: m.Delta})
-		}
+		list = append(list, reload.LineMove(m))
 	}
 	return list
 }

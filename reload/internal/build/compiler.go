@@ -250,6 +250,18 @@ func (p *Package) trimmed(path string) string {
 	return path
 }
 
+// Recorded is the path under which the program has a source file of one of its
+// Local packages: with -trimpath it is another one.
+func (b *Baseline) Recorded(path string) string {
+	dir := filepath.Dir(path)
+	for _, p := range b.Packages {
+		if p.Local && p.Dir == dir {
+			return p.trimmed(path)
+		}
+	}
+	return path
+}
+
 // untrim is the user's path for one that the compiler printed.
 func (p *Package) untrim(path string) string {
 	for _, r := range p.Trim {

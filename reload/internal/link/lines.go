@@ -2,6 +2,7 @@ package link
 
 import (
 	"encoding/binary"
+	"maps"
 	"slices"
 
 	"github.com/limeade-go/limeade/reload/internal/image"
@@ -9,9 +10,11 @@ import (
 	"github.com/limeade-go/limeade/reload/patch"
 )
 
-// A function whose source only moved within its file keeps its code. Its line table is what changes:
-// the patch holds a new one, and the function's _func is made to point there (its pcln field counts
-// from the module's pctab, whose bounds are widened once to take in the patches).
+// A function whose source only moved keeps its code. Its line table is what changes, and its file table
+// if it moved to another file: the patch holds new ones, and the function's _func is made to point there
+// (its pcln and pcfile fields count from the module's pctab). File numbers index the module's cutab, whose
+// entries are offsets into its filetab; new names and entries are in the patch as well. The bounds of
+// these tables reach to the end of the arena: a patch's own from the start, the image's are widened once.
 
 // A lineSpan says which line the code up to End, an offset from the entry, comes from.
 type lineSpan struct {
@@ -100,22 +103,23 @@ func (h *Host) spans(f image.Func) ([]lineSpan, error) {
 }
 
 // moveLine returns where a line stands in the new source.
-func moveLine(moves []LineMove, file string, line int) (int, bool) {
+func moveLine(moves []LineMove, file string, line int) (newFile string, newLine int) {
 	for _, m := range moves {
 		if m.File == file && m.From <= line && line <= m.To {
-			return line + m.Delta, true
+			return m.NewFile, line + m.Delta
 		}
 	}
-	return line, false
+	return file, line
 }
+
+// FileTables are the addresses of a module's tables that file numbers lead through.
+type FileTables struct{ PCTab, CUTab, FileTab uint64 }
 
 // A movedLine is a line table of the patch that stands in for an older one.
 type movedLine struct {
-	fn        uint64 // address of the _func
-	pctab     uint64 // what its offsets count from
-	table     uint64 // address of the new table
-	startLine [2]int // old, new
-	lines     Lines
+	fn    uint64            // address of the _func
+	write map[string]uint32 // new values of its fields
+	lines Lines
 }
 
 // buildLines makes new line tables for the live functions that have code from moved lines, except
@@ -149,7 +153,7 @@ func (l *linker) buildLines(_ []*node) error {
 			continue
 		}
 		if lines, ok := l.state.Lines[b.Func]; ok {
-			if err := l.moveFunc(b.Func, b.PCTab, lines); err != nil {
+			if err := l.moveFunc(b.Func, b.Tables, lines); err != nil {
 				return err
 			}
 		}
@@ -172,7 +176,7 @@ func (l *linker) buildLines(_ []*node) error {
 				}
 				lines = Lines{StartLine: int(f.StartLine()), File: declFile(spans, int(f.StartLine())), Spans: spans}
 			}
-			if err := l.moveFunc(fn, l.host.Image.Module.PCTab.Addr+bias, lines); err != nil {
+			if err := l.moveFunc(fn, l.imageTables(), lines); err != nil {
 				return err
 			}
 		}
@@ -180,30 +184,91 @@ func (l *linker) buildLines(_ []*node) error {
 	return nil
 }
 
-// moveFunc makes a new line table for one function, if any of its lines moved.
-func (l *linker) moveFunc(fn, pctab uint64, old Lines) error {
-	moved := Lines{StartLine: old.StartLine, File: old.File, Spans: slices.Clone(old.Spans)}
-	any := false
-	for i, s := range moved.Spans {
-		if line, ok := moveLine(l.req.Moves, s.File, s.Line); ok && line != s.Line {
-			moved.Spans[i].Line, any = line, true
-		}
-	}
-	if line, ok := moveLine(l.req.Moves, old.File, old.StartLine); ok && line != old.StartLine {
-		moved.StartLine, any = line, true
+// imageTables are those of the image.
+func (l *linker) imageTables() FileTables {
+	m, bias := &l.host.Image.Module, l.state.Bias
+	return FileTables{PCTab: m.PCTab.Addr + bias, CUTab: m.CUTab.Addr + bias, FileTab: m.FileTab.Addr + bias}
+}
+
+// moveFunc makes a new line table for one function, if any of its lines moved, and a new file table if
+// any moved to another file.
+func (l *linker) moveFunc(fn uint64, t FileTables, old Lines) error {
+	moved := Lines{Spans: slices.Clone(old.Spans)}
+	moved.File, moved.StartLine = moveLine(l.req.Moves, old.File, old.StartLine)
+	any, otherFile := moved.StartLine != old.StartLine || moved.File != old.File, false
+	pcs := make([]pcSpan, len(moved.Spans))
+	for i, s := range old.Spans {
+		span := &moved.Spans[i]
+		span.File, span.Line = moveLine(l.req.Moves, s.File, s.Line)
+		any = any || span.Line != s.Line || span.File != s.File
+		otherFile = otherFile || span.File != s.File
+		pcs[i] = pcSpan{s.End, int32(span.Line)}
 	}
 	if !any {
 		return nil
 	}
-	pcs := make([]pcSpan, len(moved.Spans))
-	for i, s := range moved.Spans {
-		pcs[i] = pcSpan{s.End, int32(s.Line)}
+	table := func(pcs []pcSpan) uint32 {
+		data := encodePC(pcs)
+		addr := l.ro.room(len(data), 1)
+		l.ro.write(addr, data)
+		return uint32(addr - t.PCTab)
 	}
-	table := encodePC(pcs)
-	addr := l.ro.room(len(table), 1)
-	l.ro.write(addr, table)
-	l.moved = append(l.moved, movedLine{fn: fn, pctab: pctab, table: addr, startLine: [2]int{old.StartLine, moved.StartLine}, lines: moved})
+	m := movedLine{fn: fn, lines: moved, write: map[string]uint32{"pcln": table(pcs), "startLine": uint32(moved.StartLine)}}
+	if otherFile {
+		base, err := l.funcField(fn, "cuOffset")
+		if err != nil {
+			return err
+		}
+		if (l.ro.base-t.CUTab)%4 != 0 {
+			return refuse("runtime.cutab", "is not aligned")
+		}
+		for i, s := range moved.Spans {
+			pcs[i].Value = int32(l.fileEntry(t, s.File) - base)
+		}
+		m.write["pcfile"] = table(pcs)
+	}
+	l.moved = append(l.moved, m)
 	return nil
+}
+
+// fileEntry returns the index in a module's cutab of an entry for a file.
+func (l *linker) fileEntry(t FileTables, name string) uint32 {
+	key := fileKey{t.CUTab, name}
+	if entry, ok := l.fileEntries[key]; ok {
+		return entry
+	}
+	offset := ^uint32(0) // as the runtime has it for "?"
+	if name != "" {
+		addr := l.ro.room(len(name)+1, 1)
+		l.ro.write(addr, append([]byte(name), 0))
+		offset = uint32(addr - t.FileTab)
+	}
+	addr := l.ro.room(4, 4)
+	l.ro.u32(addr, offset)
+	if l.fileEntries == nil {
+		l.fileEntries = map[fileKey]uint32{}
+	}
+	l.fileEntries[key] = uint32((addr - t.CUTab) / 4)
+	return l.fileEntries[key]
+}
+
+// A fileKey is a file in the tables of a module.
+type fileKey struct {
+	cutab uint64
+	name  string
+}
+
+// funcField reads a field of a _func in the process.
+func (l *linker) funcField(fn uint64, name string) (uint32, error) {
+	layout, ok := l.host.Layout.Struct("_func")
+	if !ok || layout.Fields[name].Size != 4 {
+		return 0, refuse("_func."+name, "has an unknown layout")
+	}
+	b, err := l.current(fn+uint64(layout.Fields[name].Offset), 4)
+	if err != nil {
+		return 0, err
+	}
+	return binary.LittleEndian.Uint32(b), nil
 }
 
 // lineWrites points the moved functions to their new tables.
@@ -215,51 +280,55 @@ func (l *linker) lineWrites() ([]patch.Write, error) {
 	if !ok {
 		return nil, refuse("_func", "has an unknown layout")
 	}
-	pcln, start := uint64(layout.Fields["pcln"].Offset), uint64(layout.Fields["startLine"].Offset)
 	var ws []patch.Write
 	for _, m := range l.moved {
-		for _, f := range []struct {
-			at uint64
-			v  uint32
-		}{{m.fn + pcln, uint32(m.table - m.pctab)}, {m.fn + start, uint32(m.startLine[1])}} {
-			old, err := l.current(f.at, 4)
+		for _, field := range slices.Sorted(maps.Keys(m.write)) {
+			at := m.fn + uint64(layout.Fields[field].Offset)
+			old, err := l.current(at, 4)
 			if err != nil {
 				return nil, err
 			}
-			ws = append(ws, patch.Write{Addr: f.at, Expect: old, New: binary.LittleEndian.AppendUint32(nil, f.v)})
+			ws = append(ws, patch.Write{Addr: at, Expect: old, New: binary.LittleEndian.AppendUint32(nil, m.write[field])})
 		}
 	}
 	if !l.state.Widened {
-		w, err := l.widen()
+		widened, err := l.widen()
 		if err != nil {
 			return nil, err
 		}
-		ws = append(ws, w)
+		ws = append(ws, widened...)
 	}
 	return ws, nil
 }
 
-// widen lets the image's pctab reach to the end of the arena.
-func (l *linker) widen() (patch.Write, error) {
+// widen lets the image's tables of lines and files reach to the end of the arena.
+func (l *linker) widen() ([]patch.Write, error) {
 	md, ok := l.host.Layout.Struct("moduledata")
 	if !ok {
-		return patch.Write{}, refuse("moduledata", "has an unknown layout")
+		return nil, refuse("moduledata", "has an unknown layout")
 	}
-	m := &l.host.Image.Module
-	at := m.Addr + l.state.Bias + uint64(md.Fields["pctab"].Offset) + 8 // behind the pointer: len, cap
-	old := make([]byte, 0, 16)
-	for i := range uint64(2) {
-		b, err := l.current(at+8*i, 8)
-		if err != nil {
-			return patch.Write{}, err
+	t := l.imageTables()
+	var ws []patch.Write
+	for _, table := range []struct {
+		field      string
+		addr, size uint64 // of an element
+	}{{"pctab", t.PCTab, 1}, {"cutab", t.CUTab, 4}, {"filetab", t.FileTab, 1}} {
+		at := l.host.Image.Module.Addr + l.state.Bias + uint64(md.Fields[table.field].Offset) + 8 // behind the pointer: len, cap
+		old := make([]byte, 0, 16)
+		for i := range uint64(2) {
+			b, err := l.current(at+8*i, 8)
+			if err != nil {
+				return nil, err
+			}
+			old = append(old, b...)
 		}
-		old = append(old, b...)
+		n := (l.state.ArenaHi - table.addr) / table.size
+		val := binary.LittleEndian.AppendUint64(nil, n)
+		val = binary.LittleEndian.AppendUint64(val, n)
+		ws = append(ws, patch.Write{Addr: at, Expect: old, New: val})
 	}
-	n := l.state.ArenaHi - (m.PCTab.Addr + l.state.Bias)
-	val := binary.LittleEndian.AppendUint64(nil, n)
-	val = binary.LittleEndian.AppendUint64(val, n)
 	l.state.Widened = true
-	return patch.Write{Addr: at, Expect: old, New: val}, nil
+	return ws, nil
 }
 
 // widenTypes lets the image's types, names and type offsets reach to the end of the arena

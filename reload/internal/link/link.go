@@ -66,12 +66,12 @@ type Stub struct {
 	Hollow  map[string]bool // functions, by link name, whose bodies are not the real ones
 }
 
-// A LineMove says that lines [From, To] of a file stand Delta lines further down in the new source.
-// Lines count from 1; File is as the compiler recorded it.
+// A LineMove says that lines [From, To] of a file stand Delta lines further down in NewFile of the new
+// source. Lines count from 1; files are as the compiler recorded them.
 type LineMove struct {
-	File     string
-	From, To int
-	Delta    int
+	File, NewFile string
+	From, To      int
+	Delta         int
 }
 
 // A ClosurePair says that the function literal that began at OldLine and the one that begins at

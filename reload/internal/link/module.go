@@ -39,9 +39,10 @@ func (l *linker) tables() error {
 	minpc, maxpc := l.textRange()
 	set("pcHeader", t.header.addr)
 	slice("funcnametab", t.names.addr, t.names.n)
-	slice("cutab", t.cutab.addr, t.cutab.n/4)
-	slice("filetab", t.filetab.addr, t.filetab.n)
-	slice("pctab", t.pctab.addr, int(l.state.ArenaHi-t.pctab.addr)) // line tables of later patches
+	// Lines and files of these functions may stand in later patches.
+	slice("cutab", t.cutab.addr, int(l.state.ArenaHi-t.cutab.addr)/4)
+	slice("filetab", t.filetab.addr, int(l.state.ArenaHi-t.filetab.addr))
+	slice("pctab", t.pctab.addr, int(l.state.ArenaHi-t.pctab.addr))
 	slice("pclntable", t.functab.addr, t.functab.n)
 	slice("ftab", t.functab.addr, t.nfunc+1)
 	set("findfunctab", t.findfunctab.addr)

@@ -25,6 +25,7 @@ type layoutState struct {
 	out            *patch.Patch
 	tab            tables
 	moved          []movedLine
+	fileEntries    map[fileKey]uint32 // of files that code moved to
 }
 
 // A section is a part of the patch while it grows.

@@ -242,7 +242,7 @@ func (l *linker) body(name string, entry uint64) (Body, error) {
 	if !ok || f.Entry != entry-bias {
 		return Body{}, refuse(name, "has no entry in the function table of the running program")
 	}
-	b := Body{Name: f.Name(), Lo: f.Entry + bias, Hi: f.End + bias, Func: f.Addr() + bias, PCTab: l.host.Image.Module.PCTab.Addr + bias, StartLine: int(f.StartLine())}
+	b := Body{Name: f.Name(), Lo: f.Entry + bias, Hi: f.End + bias, Func: f.Addr() + bias, Tables: l.imageTables(), StartLine: int(f.StartLine())}
 	if lines, ok := l.state.Lines[b.Func]; ok {
 		b.StartLine, b.File = lines.StartLine, lines.File
 		return b, nil
@@ -273,11 +273,8 @@ func (l *linker) sameClosure(old Body, s object.Sym) (bool, error) {
 			return true, nil
 		}
 	}
-	if old.File != newFile {
-		return false, nil
-	}
-	moved, _ := moveLine(l.req.Moves, old.File, old.StartLine)
-	return moved == newLine, nil
+	file, line := moveLine(l.req.Moves, old.File, old.StartLine)
+	return file == newFile && line == newLine, nil
 }
 
 // compareDicts tells for each generic declaration whether a dictionary of its instances differs from the one

@@ -51,7 +51,7 @@ type Body struct {
 	Name      string
 	Lo, Hi    uint64 // [Lo, Hi) in text
 	Func      uint64 // address of its runtime._func
-	PCTab     uint64 // address that the _func's pc-value offsets count from
+	Tables    FileTables
 	File      string // of its declaration
 	StartLine int
 }
