@@ -96,6 +96,9 @@ type PackageSet struct {
 	Path    string
 	Checked *Checked
 	Funcs   []Func // in the order of the source
+	// Initializers are those of this package's variables of which the function literals are to be compiled anew. They
+	// ran when the program started, as init functions among Funcs did: what lives on is the closures that they made.
+	Initializers []Initializer
 	// Wrappers are functions that the compiler makes of this package's types, or of method values in its functions, and
 	// that may have a function of the set inlined.
 	Wrappers []Wrapper
@@ -106,10 +109,18 @@ type PackageSet struct {
 // Func is one function to compile anew, with all closures in it.
 type Func struct {
 	Decl     string // link name without instantiation, as "example.com/p.(*T).M" or "main.init.0"
+	ID       decl.ID
 	Reason   Reason
 	Object   *types.Func
 	Syntax   *ast.FuncDecl
 	Closures []ClosureMatch
+}
+
+// Initializer is the initialiser of a package variable.
+type Initializer struct {
+	Decl   string // link name of the variable; a blank one has none that is a symbol's
+	ID     decl.ID
+	Syntax *ast.ValueSpec
 }
 
 // Reason says why a function is compiled anew.

@@ -51,9 +51,9 @@ func (r *Report) Callers(name string) []string {
 		}
 		if first && d.Kind == decl.Method {
 			for _, user := range s.seesThrough(d) {
-				if !isInit(s.decl(user)) {
+				if d := s.decl(user); d.Kind != decl.Var && !isInit(d) {
 					add(user)
-				} else if len(s.decl(user).Closures) > 0 {
+				} else if len(d.Closures) > 0 {
 					found[user] = true
 				}
 			}
@@ -62,9 +62,7 @@ func (r *Report) Callers(name string) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// Include adds what Callers returned to the recompile set, with all that follows, and updates r.Recompile. A variable or
-// init function among them, or in what follows, becomes an edit of kind edit.InitializerClosure: r.Applicable tells
-// whether that can be made live.
+// Include adds what Callers returned to the recompile set, with all that follows, and updates r.Recompile.
 func (r *Report) Include(ctx context.Context, names ...string) error {
 	if r.set == nil {
 		return nil
@@ -76,16 +74,11 @@ func (r *Report) Include(ctx context.Context, names ...string) error {
 	for _, name := range names {
 		switch d := r.set.decl(name); {
 		case d == nil:
-		case d.Kind == decl.Var || isInit(d):
-			r.set.closures[name] = ""
+		case d.Kind == decl.Var:
+			r.set.initializers[name] = true
 		case isFunc(d):
 			r.set.add(name, Escapes)
 		}
-	}
-	c.initializers(r.set)
-	if !r.Applicable() {
-		r.Recompile = nil
-		return nil
 	}
 	sets, err := c.sets(r.set)
 	if err != nil {

@@ -236,6 +236,8 @@ func (k *classifier) variable(c decl.Change) {
 	switch {
 	case c.New.Name == "_" && k.blank(c.Old, before) == edit.Blank:
 		k.edit(k.blank(c.New, after), c.New, "")
+	case c.New.Name == "_" && c.Literals && c.Old.N == c.New.N && before != nil && after != nil:
+		k.literals(c, before, after)
 	case c.New.Name == "_":
 		k.edit(edit.Initializer, c.New, "")
 	case c.Parts&decl.Pragma != 0:
@@ -244,12 +246,19 @@ func (k *classifier) variable(c decl.Change) {
 		k.edit(edit.VarType, c.New, "")
 	case before != nil && after != nil && before.Value != 0 && before.Value == after.Value:
 		k.edit(edit.Respelled, c.New, "")
-	case c.Parts&decl.Value != 0 && c.Literals:
-		k.edit(edit.InitializerClosure, c.New, "")
+	case c.Parts&decl.Value != 0 && c.Literals && before != nil && after != nil:
+		k.literals(c, before, after)
 	case c.Parts&decl.Value != 0:
 		k.edit(edit.Initializer, c.New, "")
 	default:
 		k.edit(edit.Respelled, c.New, "")
+	}
+}
+
+// literals classifies an edit of nothing but function literals, in what ran when the program started.
+func (k *classifier) literals(c decl.Change, before, after *facts.Decl) {
+	if !k.refusedBody(c.New, before, after) {
+		k.edit(edit.ClosureBody, c.New, "")
 	}
 }
 

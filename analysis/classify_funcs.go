@@ -14,9 +14,14 @@ import (
 // function classifies an edit of a function or method that there was before.
 func (k *classifier) function(c decl.Change) {
 	old, new := c.Old.Func(), c.New.Func()
+	before, after := k.oldFacts(k.name(c.Old)), k.newFacts(k.name(c.New))
 	switch {
 	case c.New.Kind == decl.Func && c.New.Name == "init":
-		k.edit(edit.Init, c.New, "")
+		if c.Literals && c.Parts == decl.Body && c.Old.N == c.New.N && before != nil && after != nil {
+			k.literals(c, before, after)
+		} else {
+			k.edit(edit.Init, c.New, "")
+		}
 		return
 	case c.New.Name == "_":
 		k.edit(edit.Blank, c.New, "")
@@ -28,7 +33,6 @@ func (k *classifier) function(c decl.Change) {
 		k.edit(edit.BodyPresence, c.New, "")
 		return
 	}
-	before, after := k.oldFacts(k.name(c.Old)), k.newFacts(k.name(c.New))
 	var added []string // instantiations
 	spelled := c.Parts&(decl.TypeParams|decl.Signature) != 0
 	if before == nil || after == nil {

@@ -385,6 +385,9 @@ func format(r *Report, s *snapshot.Snapshot) string {
 				b.WriteString("\n")
 			}
 		}
+		for _, i := range set.Initializers {
+			fmt.Fprintf(&b, "initializer %s\n", i.Decl)
+		}
 		for _, w := range set.Wrappers {
 			fmt.Fprintf(&b, "wrapper %s: %s of %s\n", set.Path, w.Symbol, w.Method)
 		}

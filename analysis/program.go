@@ -79,16 +79,15 @@ type set struct {
 	generic   map[string]bool        // generic code whose instantiations are made anew
 	wrappers  map[string]map[Wrapper]bool
 	instances map[string]map[Instance]bool
-	// closures has variables and init functions with function literals in which code of the set may be inlined, and that
-	// code.
-	closures map[string]string
-	work     []string
+	// initializers has the variables whose initialisers have function literals of which the code may differ.
+	initializers map[string]bool
+	work         []string
 }
 
 func (p *program) newSet() *set {
 	return &set{
 		program: p, members: make(map[string]*member), old: make(map[string]*facts.Decl), generic: make(map[string]bool),
-		wrappers: make(map[string]map[Wrapper]bool), instances: make(map[string]map[Instance]bool), closures: make(map[string]string),
+		wrappers: make(map[string]map[Wrapper]bool), instances: make(map[string]map[Instance]bool), initializers: make(map[string]bool),
 	}
 }
 
@@ -96,13 +95,13 @@ func isFunc(d *facts.Decl) bool {
 	return (d.Kind == decl.Func || d.Kind == decl.Method) && !isBlank(d)
 }
 
-func isBlank(d *facts.Decl) bool { return strings.Contains(d.Name, "._#") }
-
 // isInit reports whether d runs when the program starts and never again: then only the closures that it made matter.
 func isInit(d *facts.Decl) bool {
 	prefix := strings.TrimRight(d.Name, "0123456789")
 	return d.Kind == decl.Func && prefix != d.Name && strings.HasSuffix(prefix, ".init.")
 }
+
+func isBlank(d *facts.Decl) bool { return strings.Contains(d.Name, "._#") }
 
 // add puts a function into the set and works off what follows from it.
 func (s *set) add(name string, reason Reason) {
@@ -175,8 +174,9 @@ func (s *set) spread(d *facts.Decl) {
 			switch {
 			case r.Count() == 0:
 			case user.Kind == decl.Var || isInit(user):
+				// It ran. Literals that were inlined into it go on with the code of the functions that they are from.
 				if r.InLiteral() {
-					s.closures[user.Name] = d.Name
+					s.pushInit(user, Inlines)
 				}
 			case isFunc(user):
 				s.push(user.Name, Inlines)
@@ -264,15 +264,25 @@ func (s *set) wrap(d *facts.Decl) {
 // devirtualize adds the functions in which a method of the set may be inlined though they call it through an interface.
 func (s *set) devirtualize(d *facts.Decl) {
 	for _, name := range s.seesThrough(d) {
-		if user := s.decl(name); !isInit(user) {
+		switch user := s.decl(name); {
+		case user.Kind != decl.Var && !isInit(user):
 			s.push(name, Devirtualizes)
-		} else if len(user.Closures) > 0 {
-			s.closures[name] = d.Name
+		case len(user.Closures) > 0:
+			s.pushInit(user, Devirtualizes)
 		}
 	}
 }
 
-// seesThrough returns the functions in which the compiler may see that a call through an interface is one of d: they
+// pushInit adds a variable or an init function for the sake of its function literals.
+func (s *set) pushInit(d *facts.Decl, reason Reason) {
+	if d.Kind == decl.Var {
+		s.initializers[d.Name] = true
+	} else {
+		s.push(d.Name, reason)
+	}
+}
+
+// seesThrough returns the functions and variables in which the compiler may see that a call through an interface is one of d: they
 // call such a method, and a value of a type that has d is in their own code or in what is inlined there.
 func (p *program) seesThrough(d *facts.Decl) []string {
 	call := p.owner[d.Name].Names[d.Call]
@@ -287,13 +297,16 @@ func (p *program) seesThrough(d *facts.Decl) []string {
 	return names
 }
 
-// holders returns the functions with a value of one of the types in their own code, or in what may be inlined there.
+// holders returns the functions and variables with a value of one of the types in their own code, or in what may be inlined there.
 func (p *program) holders(typs map[string]bool) map[string]bool {
 	found := make(map[string]bool)
 	var work []string
 	add := func(d *facts.Decl) {
-		if isFunc(d) && !found[d.Name] {
-			found[d.Name] = true
+		if found[d.Name] || !isFunc(d) && d.Kind != decl.Var {
+			return
+		}
+		found[d.Name] = true
+		if isFunc(d) {
 			work = append(work, d.Name)
 		}
 	}
@@ -338,7 +351,7 @@ func (s *set) instantiate(d *facts.Decl) {
 	for _, name := range names {
 		for _, pkg := range s.order {
 			pkg.Users(name, func(user *facts.Decl, _ facts.Ref) {
-				if isFunc(user) && !isInit(user) {
+				if isFunc(user) {
 					s.push(user.Name, Instantiates)
 					return
 				}
@@ -381,6 +394,12 @@ func (s *set) bodies() map[string]map[string]bool {
 	for _, wrappers := range s.wrappers {
 		for w := range wrappers {
 			add(w.Method, 0)
+		}
+	}
+	for name := range s.initializers {
+		pkg := s.owner[name]
+		for _, r := range pkg.Decl(name).Refs {
+			add(pkg.Names[r.Target()], 1)
 		}
 	}
 	for len(work) > 0 {

@@ -18,7 +18,7 @@ func (c *comparison) recompile() error {
 	if len(c.report.Errors) > 0 {
 		return nil
 	}
-	if len(c.changedFuncs()) == 0 {
+	if len(c.changedFuncs())+len(c.changedInitializers()) == 0 {
 		return nil
 	}
 	prog, err := c.program(c.new, c.newKeys)
@@ -26,6 +26,7 @@ func (c *comparison) recompile() error {
 		return err
 	}
 	names := slices.DeleteFunc(c.changedFuncs(), func(name string) bool { return prog.decl(name) == nil })
+	vars := slices.DeleteFunc(c.changedInitializers(), func(name string) bool { return prog.decl(name) == nil })
 	old := make(map[string]*facts.Decl)
 	for _, p := range c.changed {
 		for _, name := range names {
@@ -40,26 +41,15 @@ func (c *comparison) recompile() error {
 	for _, name := range names {
 		s.add(name, Changed)
 	}
-	c.initializers(s)
+	for _, name := range vars {
+		s.initializers[name] = true
+	}
 	if edit.Worst(c.report.Edits) == edit.Restart {
 		return nil
 	}
 	c.report.comparison, c.report.set = c, s
 	c.report.Recompile, err = c.sets(s)
 	return err
-}
-
-// initializers reports the variables and init functions with function literals that would have to be compiled anew.
-func (c *comparison) initializers(s *set) {
-	for _, name := range slices.Sorted(maps.Keys(s.closures)) {
-		detail := "a function literal in it calls what changed"
-		if callee := s.closures[name]; callee != "" {
-			detail = "a function literal in it may have " + callee + " inlined"
-		}
-		if !slices.ContainsFunc(c.report.Edits, func(e edit.Edit) bool { return e.Kind == edit.InitializerClosure && e.Decl == name }) {
-			c.add(edit.InitializerClosure, name, c.placeIn(s.program, name), detail)
-		}
-	}
 }
 
 // changedFuncs returns the link names of the functions with bodies that were there before and changed.
@@ -74,6 +64,22 @@ func (c *comparison) changedFuncs() []string {
 				continue
 			}
 			if change.Parts&(decl.Body|decl.Pragma|decl.Names|decl.Signature|decl.TypeParams) != 0 {
+				names = append(names, facts.DeclName(p.new.Package, change.New))
+			}
+		}
+	}
+	return names
+}
+
+// changedInitializers returns the link names of the variables of which function literals changed, and nothing else.
+func (c *comparison) changedInitializers() []string {
+	var names []string
+	for _, p := range c.changed {
+		if p.delta == nil {
+			continue
+		}
+		for _, change := range p.delta.Decls {
+			if change.New != nil && change.New.Kind == decl.Var && change.Literals {
 				names = append(names, facts.DeclName(p.new.Package, change.New))
 			}
 		}
@@ -128,6 +134,12 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 	need := s.bodies()
 	for _, pkg := range s.order {
 		set := PackageSet{Path: pkg.Path}
+		initializers := make(map[string]bool)
+		for i := range pkg.Decls {
+			if name := pkg.Decls[i].Name; s.initializers[name] {
+				initializers[name] = true
+			}
+		}
 		for _, w := range slices.SortedFunc(maps.Keys(s.wrappers[pkg.Path]), compareWrappers) {
 			if w.exists(pkg) {
 				set.Wrappers = append(set.Wrappers, w)
@@ -142,7 +154,7 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 				members = append(members, d)
 			}
 		}
-		if len(members)+len(set.Wrappers)+len(set.Instances) == 0 {
+		if len(members)+len(initializers)+len(set.Wrappers)+len(set.Instances) == 0 {
 			continue
 		}
 		checked, err := c.checkedPackage(pkg.Path, need[pkg.Path])
@@ -151,11 +163,16 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 		}
 		set.Checked = checked
 		syntax := make(map[string]*ast.FuncDecl)
+		ids := make(map[string]decl.ID)
 		for _, d := range checked.source.Decls() {
-			syntax[facts.DeclName(checked.Package, d)] = d.Func()
+			name := facts.DeclName(checked.Package, d)
+			syntax[name], ids[name] = d.Func(), d.ID
+			if initializers[name] {
+				set.Initializers = append(set.Initializers, Initializer{Decl: name, ID: d.ID, Syntax: d.Node.(*ast.ValueSpec)})
+			}
 		}
 		for _, d := range members {
-			f := Func{Decl: d.Name, Reason: s.members[d.Name].reason, Syntax: syntax[d.Name]}
+			f := Func{Decl: d.Name, ID: ids[d.Name], Reason: s.members[d.Name].reason, Syntax: syntax[d.Name]}
 			if f.Syntax == nil || f.Syntax.Body == nil {
 				continue
 			}

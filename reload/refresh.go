@@ -340,8 +340,13 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		c.results = append(c.results, res)
 		deps[pkg.Path] = res.Archive
 		c.stubs = append(c.stubs, link.Stub{Package: p.objectPath(pkg.Path), Archive: res.Archive, Shaped: stubs[i].Shaped, Hollow: names(stubs[i].Hollow)})
+		inits := stub.InitFuncs(pkg.Files, pkg.Info)
 		for _, fn := range pkg.Keep {
-			c.decls = append(c.decls, LinkName(fn))
+			if n, ok := inits[fn]; ok {
+				c.decls = append(c.decls, fmt.Sprintf("%s.init.%d", linkPrefix(pkg.Pkg), n))
+			} else {
+				c.decls = append(c.decls, LinkName(fn))
+			}
 		}
 		for _, w := range pkg.Wrappers {
 			c.decls = append(c.decls, wrapperNames(w)...)

@@ -72,7 +72,7 @@ type Package struct {
 	Pkg   *types.Package
 	Info  *types.Info
 
-	Keep     []*types.Func // functions to compile
+	Keep     []*types.Func // functions to compile; of init functions, only the closures that they made get new code
 	Wrappers []Wrapper
 	Bound    []Binding
 	Init     []*types.Var // variables whose initialisers made closures that are compiled again

@@ -47,7 +47,6 @@ const (
 	ClosureSet
 	CapturesUnproven
 	ClosureSignature
-	InitializerClosure
 	Main
 	Endless
 	LocalType

@@ -122,15 +122,31 @@ func closuresOf(fn *ast.FuncDecl, info *types.Info, sizes types.Sizes, release i
 	return nil
 }
 
+// initializerClosures returns the closures that a package variable's initialiser makes, named as if there were no others.
+func initializerClosures(x ast.Expr, info *types.Info, sizes types.Sizes, release int, goVersion string) []*Closure {
+	if !mayHaveClosures(x, info) {
+		return nil
+	}
+	w := newWalker(info, sizes, release, goVersion)
+	w.fn = &context{closure: -1, loop: 1}
+	w.stored(x)
+	w.fillModes()
+	return w.closures
+}
+
+func newWalker(info *types.Info, sizes types.Sizes, release int, goVersion string) *walker {
+	return &walker{
+		info: info, sizes: sizes, release: release, vars: make(map[*types.Var]*variable),
+		perLoop: goVersion == "" || version.Compare(goVersion, "go1.22") >= 0,
+	}
+}
+
 // walkFunc returns nil if the function makes no closures.
 func walkFunc(fn *ast.FuncDecl, info *types.Info, sizes types.Sizes, release int, goVersion string) *walker {
 	if fn.Body == nil || !mayHaveClosures(fn.Body, info) {
 		return nil
 	}
-	w := &walker{
-		info: info, sizes: sizes, release: release, vars: make(map[*types.Var]*variable),
-		perLoop: goVersion == "" || version.Compare(goVersion, "go1.22") >= 0,
-	}
+	w := newWalker(info, sizes, release, goVersion)
 	obj, ok := info.Defs[fn.Name].(*types.Func)
 	if !ok {
 		return nil
@@ -158,10 +174,10 @@ func walkFunc(fn *ast.FuncDecl, info *types.Info, sizes types.Sizes, release int
 	return w
 }
 
-// mayHaveClosures is a cheap test that most functions fail.
-func mayHaveClosures(body *ast.BlockStmt, info *types.Info) bool {
+// mayHaveClosures is a cheap test that most functions and initialisers fail.
+func mayHaveClosures(root ast.Node, info *types.Info) bool {
 	found := false
-	ast.Inspect(body, func(n ast.Node) bool {
+	ast.Inspect(root, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.FuncLit:
 			found = true

@@ -130,6 +130,9 @@ func (c *collector) decl(d *decl.Decl) {
 			c.walk(n.Type)
 		}
 		if x := d.Value(); x != nil {
+			if d.Kind == decl.Var {
+				c.d.Closures = initializerClosures(x, c.Info, c.Sizes, c.Release, c.Info.FileVersions[d.Parsed.Syntax])
+			}
 			c.walk(x)
 		}
 	}
@@ -181,22 +184,34 @@ func size(body *ast.BlockStmt) int {
 // walk collects what the tree refers to.
 func (c *collector) walk(root ast.Node) {
 	var stack []ast.Node
+	goroutines := 0 // how many function literals are open that run in goroutines of their own
+	started := make(map[ast.Node]bool)
 	literals := 0                     // how many function literals are open that do not run at once
 	runs := make(map[ast.Node]bool)   // what is called
 	stored := make(map[ast.Node]bool) // functions that are put into a composite literal
 	ast.Inspect(root, func(n ast.Node) bool {
 		if n == nil {
-			if lit, ok := stack[len(stack)-1].(*ast.FuncLit); ok && !runs[lit] {
-				literals--
+			if lit, ok := stack[len(stack)-1].(*ast.FuncLit); ok {
+				if !runs[lit] {
+					literals--
+				}
+				if started[lit] {
+					goroutines--
+				}
 			}
 			stack = stack[:len(stack)-1]
 			return true
 		}
 		stack = append(stack, n)
 		switch n := n.(type) {
+		case *ast.GoStmt:
+			started[ast.Unparen(n.Call.Fun)] = true
 		case *ast.FuncLit:
 			if !runs[n] {
 				literals++
+			}
+			if started[n] {
+				goroutines++
 			}
 		case *ast.CallExpr:
 			fun := ast.Unparen(n.Fun)
@@ -224,7 +239,7 @@ func (c *collector) walk(root ast.Node) {
 				}
 			}
 		case *ast.Ident:
-			c.ident(n, place{runs: runs[n] && literals == 0, literal: literals > 0, stored: stored[n]})
+			c.ident(n, place{runs: runs[n] && literals == 0, literal: literals+goroutines > 0, stored: stored[n]})
 		case *ast.SelectorExpr:
 			c.selection(n, runs[n])
 		}

@@ -60,7 +60,7 @@ const (
 )
 
 // Ref is a reference to a declaration: from the low bits up, whether one of its places is a call that runs whenever the
-// declaration does, whether one is in a function literal that does not run at once, how many places there are up to
+// declaration does, whether one is in a function literal that does not run at once and to its end, how many places there are up to
 // MaxCount, and the number of the target in Package.Names. Functions that are only put into a composite literal are
 // referred to, but at no place: they are not called there, and so not inlined.
 type Ref uint64
@@ -85,7 +85,7 @@ func (r Ref) Target() uint32 { return uint32(r >> 8) }
 // Runs reports whether a place is a call that runs with the declaration.
 func (r Ref) Runs() bool { return r&1 != 0 }
 
-// InLiteral reports whether a place is in a function literal that is not called where it stands.
+// InLiteral reports whether a place is in a function literal that is not called where it stands, or in a goroutine.
 func (r Ref) InLiteral() bool { return r&2 != 0 }
 
 // Count returns the number of places where the compiler may see a call, at most MaxCount.

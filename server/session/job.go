@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"go/ast"
-	"go/token"
 	"go/types"
 	"slices"
 	"strings"
@@ -241,16 +240,13 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		Moves: moves(j.report),
 	}
 	for _, set := range j.report.Recompile {
-		if pkg := j.packageOf(set); len(pkg.Keep)+len(pkg.Wrappers) > 0 {
+		if pkg := packageOf(set); len(pkg.Keep)+len(pkg.Init)+len(pkg.Wrappers)+len(pkg.Bound) > 0 {
 			req.Packages = append(req.Packages, pkg)
 		}
 		for _, f := range set.Funcs {
-			if f.Object != nil && isInit(f.Object) && len(literals(f.Syntax)) > 0 {
-				return nil, &reload.RefusedError{Symbol: f.Decl, Reason: "has made closures of code that the edit reaches into, and an init function cannot be compiled in part"}
-			}
 			stale[f.Decl] = true
-			req.Pairs = append(req.Pairs, j.pairs(set, f)...)
 		}
+		req.Pairs = append(req.Pairs, j.pairs(set)...)
 	}
 	return req, nil
 }
@@ -263,7 +259,7 @@ func moves(r *analysis.Report) []reload.LineMove {
 	return list
 }
 
-func (j *job) packageOf(set analysis.PackageSet) reload.Package {
+func packageOf(set analysis.PackageSet) reload.Package {
 	content := map[string][]byte{}
 	for _, f := range set.Checked.Package.Files {
 		content[f.Path], _ = f.Content()
@@ -272,11 +268,15 @@ func (j *job) packageOf(set analysis.PackageSet) reload.Package {
 		Path: set.Path, Fset: set.Checked.Fset, Files: set.Checked.Files, Pkg: set.Checked.Types, Info: set.Checked.Info,
 		Src: func(name string) []byte { return content[name] },
 	}
-	if j.reachesInitialisers(set) {
-		pkg.Init = closureMakers(set)
+	for _, init := range set.Initializers {
+		for _, name := range init.Syntax.Names {
+			if v, ok := set.Checked.Info.Defs[name].(*types.Var); ok {
+				pkg.Init = append(pkg.Init, v)
+			}
+		}
 	}
 	for _, f := range set.Funcs {
-		if f.Object != nil && !isInit(f.Object) {
+		if f.Object != nil {
 			pkg.Keep = append(pkg.Keep, f.Object)
 		}
 	}
@@ -291,65 +291,6 @@ func (j *job) packageOf(set analysis.PackageSet) reload.Package {
 	}
 	return pkg
 }
-
-// reachesInitialisers reports whether package variables were initialised by code that the edit changes.
-// What that code made, closures above all, may live on.
-func (j *job) reachesInitialisers(set analysis.PackageSet) bool {
-	for _, e := range j.report.Edits {
-		if e.Kind == edit.InitializerDependency && strings.HasPrefix(e.Decl, linkPath(set)+".") {
-			return true
-		}
-	}
-	return slices.ContainsFunc(set.Funcs, func(f analysis.Func) bool { return f.Syntax != nil && len(literals(f.Syntax)) > 0 })
-}
-
-// closureMakers lists the variables of a package whose initialisers can make closures. The compiler numbers
-// those through the package, so all of them are compiled or none.
-func closureMakers(set analysis.PackageSet) []*types.Var {
-	var vars []*types.Var
-	for _, f := range set.Checked.Files {
-		for _, d := range f.Decls {
-			gen, ok := d.(*ast.GenDecl)
-			if !ok || gen.Tok != token.VAR {
-				continue
-			}
-			for _, s := range gen.Specs {
-				spec := s.(*ast.ValueSpec)
-				if !slices.ContainsFunc(spec.Values, mayMakeClosure) {
-					continue
-				}
-				for _, name := range spec.Names {
-					if v, ok := set.Checked.Info.Defs[name].(*types.Var); ok && name.Name != "_" {
-						vars = append(vars, v)
-					}
-				}
-			}
-		}
-	}
-	return vars
-}
-
-func mayMakeClosure(e ast.Expr) bool {
-	found := false
-	ast.Inspect(e, func(n ast.Node) bool {
-		switch n.(type) {
-		case *ast.CallExpr, *ast.FuncLit, *ast.SelectorExpr:
-			found = true
-		}
-		return !found
-	})
-	return found
-}
-
-func linkPath(set analysis.PackageSet) string {
-	if set.Checked.Types.Name() == "main" {
-		return "main"
-	}
-	return set.Path
-}
-
-// isInit reports whether a function runs once, before main, and has no name to call it by.
-func isInit(fn *types.Func) bool { return fn.Name() == "init" && fn.Signature().Recv() == nil }
 
 // wrapper finds the type and the method of a compiler-made method that can be asked for. Bound methods
 // ("T.M-fm") are made by the functions that bind them, those of generic types where they are used.
@@ -390,18 +331,31 @@ func methodOf(set analysis.PackageSet, name string) (reload.Wrapper, bool) {
 	return reload.Wrapper{Type: obj, Method: fn}, ok
 }
 
-// pairs matches the function literals of the old and the new version of a function, which analysis has
-// found to be the same ones in the same order; ones that were added come after them.
-func (j *job) pairs(set analysis.PackageSet, f analysis.Func) []reload.ClosurePair {
-	old := j.oldSyntax(set.Path, f)
-	if old == nil || f.Syntax == nil {
-		return nil
-	}
-	before, after := literals(old.node), literals(f.Syntax)
+// pairs matches the function literals of the old and the new source, which analysis has found to be the same
+// ones in the same order; ones that were added come after them.
+func (j *job) pairs(set analysis.PackageSet) []reload.ClosurePair {
 	var pairs []reload.ClosurePair
-	for i := range min(len(before), len(after)) {
-		a, b := old.fset.Position(before[i].Pos()), set.Checked.Fset.Position(after[i].Pos())
-		pairs = append(pairs, reload.ClosurePair{OldFile: a.Filename, OldLine: a.Line, NewFile: b.Filename, NewLine: b.Line, Changed: f.Reason == analysis.Changed})
+	add := func(old *located, new ast.Node) {
+		if old == nil {
+			return
+		}
+		before, after := literals(old.node), literals(new)
+		for i := range min(len(before), len(after)) {
+			a, b := old.fset.Position(before[i].Pos()), set.Checked.Fset.Position(after[i].Pos())
+			pairs = append(pairs, reload.ClosurePair{OldFile: a.Filename, OldLine: a.Line, NewFile: b.Filename, NewLine: b.Line})
+		}
+	}
+	for _, f := range set.Funcs {
+		if f.Syntax != nil {
+			add(j.oldFunc(set.Path, f), f.Syntax)
+		}
+	}
+	done := map[*ast.ValueSpec]bool{} // it may declare several variables
+	for _, init := range set.Initializers {
+		if !done[init.Syntax] {
+			done[init.Syntax] = true
+			add(j.oldVar(set.Path, init), init.Syntax)
+		}
 	}
 	return pairs
 }

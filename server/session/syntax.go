@@ -3,6 +3,7 @@ package session
 import (
 	"go/ast"
 	"go/token"
+	"go/types"
 
 	"github.com/limeade-go/limeade/analysis"
 	"github.com/limeade-go/limeade/analysis/decl"
@@ -10,45 +11,40 @@ import (
 
 // A located node is syntax with the positions that belong to it.
 type located struct {
-	node *ast.FuncDecl
+	node ast.Node
 	fset *token.FileSet
 }
 
-// oldSyntax finds the version of a function that the process runs.
-func (j *job) oldSyntax(path string, f analysis.Func) *located {
-	if f.Syntax == nil {
-		return nil
-	}
-	for _, file := range decl.Load(j.old, path).Files {
-		for _, d := range file.Decls {
-			if fn := d.Func(); fn != nil && fn.Name.Name == f.Syntax.Name.Name && receiver(fn) == receiver(f.Syntax) {
+// oldFunc finds the version of a function that the process runs. An init function that did not change may have
+// had another number.
+func (j *job) oldFunc(path string, f analysis.Func) *located {
+	var same *located
+	for _, d := range decl.Load(j.old, path).Decls() {
+		fn := d.Func()
+		switch {
+		case fn == nil || d.Name != f.ID.Name || d.Recv != f.ID.Recv:
+		case f.Object == nil || !isInit(f.Object) || d.N == f.ID.N && f.Reason == analysis.Changed:
+			if d.ID == f.ID {
 				return &located{fn, d.Parsed.Fset}
+			}
+		case f.Reason != analysis.Changed && decl.HashNode(fn.Body) == decl.HashNode(f.Syntax.Body):
+			if same == nil || d.N == f.ID.N {
+				same = &located{fn, d.Parsed.Fset}
 			}
 		}
 	}
-	return nil
+	return same
 }
 
-// receiver is the name of the type that a method belongs to; "" for a function.
-func receiver(fn *ast.FuncDecl) string {
-	if fn.Recv == nil || len(fn.Recv.List) == 0 {
-		return ""
-	}
-	t := fn.Recv.List[0].Type
-	for {
-		switch x := t.(type) {
-		case *ast.ParenExpr:
-			t = x.X
-		case *ast.StarExpr:
-			t = x.X
-		case *ast.IndexExpr:
-			t = x.X
-		case *ast.IndexListExpr:
-			t = x.X
-		case *ast.Ident:
-			return x.Name
-		default:
-			return ""
+// isInit reports whether a function runs once, before main, and has no name to call it by.
+func isInit(fn *types.Func) bool { return fn.Name() == "init" && fn.Signature().Recv() == nil }
+
+// oldVar finds the version of a variable's initialiser that the process ran.
+func (j *job) oldVar(path string, init analysis.Initializer) *located {
+	for _, d := range decl.Load(j.old, path).Decls() {
+		if d.Kind == decl.Var && d.ID == init.ID {
+			return &located{d.Node, d.Parsed.Fset}
 		}
 	}
+	return nil
 }

@@ -148,7 +148,7 @@ func (l *linker) buildLines(_ []*node) error {
 		born = append(born, b)
 	}
 	slices.SortFunc(born, func(a, b Body) int { return int(int64(a.Func - b.Func)) })
-	for _, b := range born {
+	for _, b := range slices.CompactFunc(born, func(a, b Body) bool { return a.Func == b.Func }) {
 		if replaced[b.Func] {
 			continue
 		}

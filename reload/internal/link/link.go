@@ -40,6 +40,8 @@ type Host struct {
 	itabTables    itabTables
 	onceFiles     sync.Once
 	onceInstances sync.Once
+	onceLiterals  sync.Once
+	literals      map[uint64]image.Func   // by address of their runtime._func
 	byGeneric     map[string][]string     // names of instantiations
 	byFile        map[string][]image.Func // functions with code from a file
 }
@@ -81,7 +83,6 @@ type ClosurePair struct {
 	OldLine int
 	NewFile string
 	NewLine int
-	Changed bool // the function that declares it is part of the edit
 }
 
 // A Result is a patch and what the process holds once it is applied.

@@ -95,9 +95,18 @@ type linker struct {
 
 // A root is a function whose code the patch replaces.
 type root struct {
-	node  *node
-	entry uint64 // where callers call it; 0 when the process has no such function yet
-	old   Body   // the code that was live until now
+	node    *node
+	entry   uint64 // where callers call it; 0 when the process has no such function yet
+	old     Body   // the code that was live until now
+	adopted bool   // a form of a function literal that goes on with the code of another
+}
+
+// name returns the name under which the live code knows the function.
+func (r *root) name() string {
+	if r.adopted {
+		return r.old.Name
+	}
+	return r.node.key.Name
 }
 
 func newLinker(req *Request) (*linker, error) {
@@ -158,6 +167,14 @@ const (
 	content              // equal content is the same symbol: string and constant data
 	private              // belongs to the object that defines it: a name of it means nothing elsewhere
 )
+
+// classify says how references to a symbol are resolved. Names of what initialisers make are the stub's own.
+func (l *linker) classify(s object.Sym) class {
+	if l.stubObjs[s.Obj] != nil && isInitialiserLiteral(s.Name()) {
+		return private
+	}
+	return classify(s)
+}
 
 // classify says how references to a symbol are resolved. The names of an object's statics are
 // numbered anew in each compile (pkg..stmp_3, pkg.f.jump1, …), so they never match the process's.
@@ -237,7 +254,7 @@ func (l *linker) find(s object.Sym, add bool) (target, error) {
 	if def.Obj != nil {
 		sym = def
 	}
-	switch classify(sym) {
+	switch l.classify(sym) {
 	case content:
 		id := contentKey{sym.ContentHash(), sym.Size()}
 		if n := l.byHash[id]; n != nil || !add {

@@ -3,7 +3,6 @@ package link
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"regexp"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 
 // owners lists the declarations that a function symbol may belong to, the longest name first:
 // "p.F[go.shape.int].func1" gives "p.F.func1" and "p.F". Which of them exists only the source knows.
+// "p.init.0" is an init function, and no part of "p.init", which initialises the package's variables.
 func owners(name string) []string {
 	rest, ok := withoutPackage(name)
 	if !ok {
@@ -22,6 +22,9 @@ func owners(name string) []string {
 	names := []string{pkg + rest}
 	for i := len(rest) - 1; i > 0; i-- {
 		if (rest[i] == '.' || rest[i] == '-') && rest[i-1] != '.' {
+			if rest[:i] == "init" && isInitFunc(rest) {
+				break
+			}
 			names = append(names, pkg+rest[:i])
 		}
 	}
@@ -76,11 +79,15 @@ func (l *linker) selectRoots() error {
 				}
 				name := s.Name()
 				decl, ok := l.owner(name)
-				if !ok || isPackageInit(name) {
+				if !ok || runsAtStart(name) {
 					continue
 				}
 				if c := l.lib.Resolve(s); c != s && l.stubObjs[c.Obj] != nil {
 					continue // a duplicate of another stub's
+				}
+				if isInitialiserLiteral(name) {
+					l.roots = append(l.roots, &root{node: l.add(s)})
+					continue
 				}
 				if err := l.selectRoot(s, decl, changedDicts); err != nil {
 					return err
@@ -91,48 +98,18 @@ func (l *linker) selectRoots() error {
 	if len(l.roots) == 0 && len(l.req.Moves) == 0 {
 		return ErrNothing
 	}
-	if err := l.checkClosures(); err != nil {
+	if err := l.adoptLiterals(); err != nil {
 		return err
 	}
 	return l.checkComplete()
 }
-
-// checkClosures makes sure that every live function literal which the refresh is about has new code,
-// wherever the code was inlined that makes its closures.
-func (l *linker) checkClosures() error {
-	replaced := map[uint64]bool{}
-	for _, r := range l.roots {
-		if r.entry != 0 {
-			replaced[r.entry] = true
-		}
-	}
-	bias := l.state.Bias
-	for _, p := range l.req.Pairs {
-		if !p.Changed {
-			continue
-		}
-		for _, f := range l.host.funcsIn(p.OldFile) {
-			entry := f.Entry + bias
-			if _, moved := l.state.Bodies[entry]; moved || replaced[entry] || int(f.StartLine()) != p.OldLine || !literal.MatchString(f.Name()) {
-				continue
-			}
-			if _, moved := l.state.Lines[f.Addr()+bias]; !moved {
-				return refuse(f.Name(), "is a function literal of the edit, made where it cannot be compiled again")
-			}
-		}
-	}
-	return nil
-}
-
-// literal matches the names of function literals.
-var literal = regexp.MustCompile(`\.func\d+(\.\d+)*$`)
 
 // checkComplete makes sure that every live function which the refresh is about has new code: a body
 // that is left behind would be a wrong answer later on.
 func (l *linker) checkComplete() error {
 	for _, decl := range l.req.Funcs {
 		key := Key{Name: decl, ABI: object.ABIInternal}
-		if l.byKey[key] == nil && l.inProcess(key) && !isPackageInit(decl) {
+		if l.byKey[key] == nil && l.inProcess(key) && !runsAtStart(decl) {
 			return refuse(decl, "is in the program, but was not compiled again")
 		}
 		for _, name := range l.host.instances(decl) {
@@ -156,13 +133,6 @@ func (h *Host) instances(decl string) []string {
 		}
 	})
 	return h.byGeneric[decl]
-}
-
-// isPackageInit reports whether a function is the one that initialises a package's variables. It ran; what
-// it is compiled again for is the closures that it made.
-func isPackageInit(name string) bool {
-	rest, ok := withoutPackage(name)
-	return ok && rest == "init"
 }
 
 func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bool) error {
@@ -258,23 +228,17 @@ func (l *linker) body(name string, entry uint64) (Body, error) {
 // sameClosure reports whether a function literal of the new source is the one that the live code was
 // compiled from, so that closures which exist already may run the new code.
 func (l *linker) sameClosure(old Body, s object.Sym) (bool, error) {
-	fi, err := s.DecodeFuncInfo()
-	if err != nil {
-		return false, fmt.Errorf("%s: %w", s.Name(), err)
-	}
-	spans, err := l.objectSpans(s)
+	at, err := l.spotOf(s)
 	if err != nil {
 		return false, err
 	}
-	newLine := int(fi.StartLine)
-	newFile := declFile(spans, newLine)
 	for _, p := range l.req.Pairs {
-		if p.OldLine == old.StartLine && p.OldFile == old.File && p.NewLine == newLine && p.NewFile == newFile {
+		if p.OldLine == old.StartLine && p.OldFile == old.File && p.NewLine == at.line && p.NewFile == at.file {
 			return true, nil
 		}
 	}
 	file, line := moveLine(l.req.Moves, old.File, old.StartLine)
-	return file == newFile && line == newLine, nil
+	return spot{file, line} == at, nil
 }
 
 // compareDicts tells for each generic declaration whether a dictionary of its instances differs from the one

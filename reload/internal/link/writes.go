@@ -118,8 +118,8 @@ func (l *linker) vacant() []string {
 	}
 	names := map[string]bool{}
 	for _, r := range l.roots {
-		if r.old.Hi > r.old.Lo && l.mayCallLeaky(r.node.key.Name) {
-			names[r.node.key.Name] = true
+		if r.old.Hi > r.old.Lo && l.mayCallLeaky(r.name()) {
+			names[r.name()] = true
 		}
 	}
 	for name := range l.req.State.Calls {
@@ -219,7 +219,7 @@ func (l *linker) result() *Result {
 	for _, r := range l.roots {
 		if r.old.Hi > r.old.Lo {
 			p.Funcs = append(p.Funcs, patch.Func{
-				Name: r.node.key.Name, OldLo: r.old.Lo, OldHi: r.old.Hi,
+				Name: r.name(), OldLo: r.old.Lo, OldHi: r.old.Hi,
 				NewLo: r.node.addr, NewHi: r.node.addr + uint64(r.node.sym.Size()),
 			})
 		}
@@ -276,15 +276,24 @@ func (l *linker) recordBody(n *node) {
 		b.File = declFile(spans, b.StartLine)
 		s.Lines[fn] = Lines{StartLine: b.StartLine, File: b.File, Spans: spans}
 	}
-	entry := n.addr
+	names := []string{b.Name}
+	own := true // it is referred to by its own address
 	for _, r := range l.roots {
 		if r.node == n && r.entry != 0 {
-			entry = r.entry
+			s.Bodies[r.entry] = b
+			own = own && r.adopted
+			names = append(names, r.name())
 		}
 	}
-	s.Bodies[entry] = b
-	if calls := append(callees(n.sym), s.Calls[b.Name]...); !n.base {
+	if own {
+		s.Bodies[n.addr] = b
+	}
+	if n.base {
+		return
+	}
+	for _, name := range names {
+		calls := append(callees(n.sym), s.Calls[name]...)
 		slices.Sort(calls)
-		s.Calls[b.Name] = slices.Compact(calls)
+		s.Calls[name] = slices.Compact(calls)
 	}
 }

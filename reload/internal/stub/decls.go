@@ -38,6 +38,7 @@ type decl struct {
 	after token.Pos    // end of the declaration before it in the file
 	index int          // which name of the *ast.ValueSpec
 	nodes int          // size of a function's body in syntax nodes, 0 if not counted yet
+	init  int          // of an init function: its place among those of the package, from 1
 
 	used   bool // it is in the stub
 	body   bool // a function: with its body; a variable: with its initialiser
@@ -158,10 +159,14 @@ func (b *builder) indexDecl(f *file, d ast.Decl, after token.Pos) {
 	switch d := d.(type) {
 	case *ast.FuncDecl:
 		fn, ok := b.in.Info.Defs[d.Name].(*types.Func)
-		if !ok || d.Name.Name == "_" || d.Recv == nil && d.Name.Name == "init" {
+		if !ok || d.Name.Name == "_" {
 			return
 		}
 		x := b.add(f, &decl{obj: fn, node: d, after: after})
+		if isInitFunc(d) {
+			b.inits++
+			x.init = b.inits
+		}
 		if recv := receiver(fn); recv != nil {
 			b.methods[recv] = append(b.methods[recv], x)
 		}
@@ -180,8 +185,9 @@ func (b *builder) indexDecl(f *file, d ast.Decl, after token.Pos) {
 }
 
 func (b *builder) addName(f *file, d *decl, name *ast.Ident) {
-	if d.obj = b.in.Info.Defs[name]; d.obj == nil || name.Name == "_" {
-		return
+	d.obj = b.in.Info.Defs[name]
+	if _, isVar := d.obj.(*types.Var); d.obj == nil || name.Name == "_" && !isVar {
+		return // the initialiser of a blank variable may make closures
 	}
 	b.declareName(name.Name)
 	b.add(f, d)
@@ -193,6 +199,23 @@ func (b *builder) add(f *file, d *decl) *decl {
 	b.decls[d.obj] = d
 	return d
 }
+
+// InitFuncs numbers the init functions of a package, as the compiler does in their names.
+func InitFuncs(files []*ast.File, info *types.Info) map[*types.Func]int {
+	numbers := make(map[*types.Func]int)
+	for _, f := range files {
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && isInitFunc(fn) {
+				if obj, ok := info.Defs[fn.Name].(*types.Func); ok {
+					numbers[obj] = len(numbers)
+				}
+			}
+		}
+	}
+	return numbers
+}
+
+func isInitFunc(fn *ast.FuncDecl) bool { return fn.Recv == nil && fn.Name.Name == "init" }
 
 // receiver returns the named type that a method is declared on, nil for a function and for the
 // method of an interface.

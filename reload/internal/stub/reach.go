@@ -35,6 +35,8 @@ type builder struct {
 	anonymous  []*types.Struct
 	names      map[types.Type]map[string]bool
 	localTypes bool // a kept body declares types
+	inits      int  // init functions
+	lastInit   int  // the last of them that is kept
 	work       int  // counts what was found
 
 	foreign map[*types.Package]bool // packages whose methods are called
@@ -85,6 +87,7 @@ func (b *builder) want() error {
 		}
 		b.useBody(d, 0)
 		b.use(d)
+		b.lastInit = max(b.lastInit, d.init)
 	}
 	for _, w := range b.in.Wrappers {
 		if err := b.wantWrapper(w); err != nil {

@@ -22,8 +22,8 @@
 // Every declaration stands behind a //line directive, so that line tables, tracebacks and
 // runtime.Caller say what they say in a build of the user's files; -trimpath applies as it does
 // there. Types local to functions are counted package-wide by the compiler, so blank functions make
-// up for the dropped ones. Source order is kept, because inlining of mutually recursive functions
-// follows it.
+// up for the dropped ones. So are init functions, for which empty ones stand in. Source order is kept,
+// because inlining of mutually recursive functions follows it.
 package stub
 
 import (
@@ -40,7 +40,7 @@ type Input struct {
 	Pkg   *types.Package
 	Info  *types.Info // with Types, Defs, Uses, Selections, Instances and Implicits
 
-	Keep     []*types.Func // the recompile set: functions and methods that are compiled for real; not init functions
+	Keep     []*types.Func // the recompile set: functions and methods that are compiled for real
 	Wrappers []Wrapper     // compiler-made methods that are compiled again
 	Bound    []Binding     // method values whose functions are compiled again
 	Init     []*types.Var  // package variables that keep their initialiser: those that the process does not have yet

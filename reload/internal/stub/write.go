@@ -51,6 +51,9 @@ func (b *builder) emitDecls(f *file, locals *localCounter) *page {
 	var last *ast.ValueSpec // copied with all its names
 	for _, d := range f.decls {
 		if !d.used {
+			if d.init > 0 && d.init < b.lastInit {
+				p.write("func init() {}\n")
+			}
 			continue
 		}
 		switch node := d.node.(type) {
