@@ -79,10 +79,9 @@ func (d *Disk) KnowDir(path string, stamp Stamp, names []string, at time.Time) {
 }
 
 // Rescan returns prev as it is on disk now: content that changed, Go files that were added to or removed from the
-// directories of packages and whose build constraints hold, and the other files of the build. Packages without files
-// that are not Local are left alone. Test files are no part of a program. overlay holds
-// unsaved buffers by absolute path: they come before the file on disk, and may have none. If nothing changed, the
-// result is prev itself.
+// directories of Local packages and whose build constraints hold, and the other files of the build. Test files are no part
+// of a program. overlay holds unsaved buffers by absolute path: they come before the file on disk, and may have none. If
+// nothing changed, the result is prev itself.
 func (d *Disk) Rescan(ctx context.Context, prev *Snapshot, overlay map[string][]byte) (*Snapshot, error) {
 	added := make(map[string][]string) // directory → names of overlay files
 	for path := range overlay {
@@ -116,7 +115,7 @@ func (d *Disk) Rescan(ctx context.Context, prev *Snapshot, overlay map[string][]
 		if ctx.Err() != nil {
 			break
 		}
-		if len(p.Files) != 0 || p.Local {
+		if p.Local {
 			work <- p
 		}
 	}
@@ -140,11 +139,28 @@ func (d *Disk) Rescan(ctx context.Context, prev *Snapshot, overlay map[string][]
 	return next, nil
 }
 
+// RescanForeign is Rescan for the packages that are not Local and have files. There may be thousands of these, so it is for
+// doing beside other work, and keeps to one processor.
+func (d *Disk) RescanForeign(ctx context.Context, prev *Snapshot) (*Snapshot, error) {
+	edited := make(map[string]*Package)
+	for _, old := range prev.packages {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if old.Local || len(old.Files) == 0 || d.untouched(old) {
+			continue
+		}
+		p, err := d.rescanPackage(old, nil, nil)
+		if err != nil {
+			return nil, fmt.Errorf("package %s: %w", old.Path, err)
+		}
+		edited[old.Path] = p
+	}
+	return prev.replace(edited), nil
+}
+
 // rescanPackage returns old itself if nothing changed.
 func (d *Disk) rescanPackage(old *Package, overlay map[string][]byte, added []string) (*Package, error) {
-	if !old.Local && added == nil && d.untouched(old) {
-		return old, nil
-	}
 	p := new(Package)
 	*p = *old
 	names, err := d.readDir(old.Dir)

@@ -288,7 +288,7 @@ func TestRescanForeign(t *testing.T) {
 				Other: []OtherFile{{Path: tr.path("std/a.s"), Hash: hashes["a.s"], Kind: Assembly}, {Path: tr.path("std/page.html"), Hash: hashes["page.html"], Kind: Embedded}},
 			}, &Package{Path: "known/by/name", Dir: tr.path("nowhere")})
 			test.do(tr)
-			next, err := disk.Rescan(context.Background(), s, nil)
+			next, err := disk.RescanForeign(context.Background(), s)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -45,8 +45,15 @@ func (j *job) analyse(ctx context.Context) error {
 	}
 	j.phases.Detect = ms(time.Since(start))
 	start = time.Now()
+	foreign := make(chan scanned, 1)
+	go func() { foreign <- j.program.scanForeign(ctx, j.now) }()
 	j.program.compareWith(j.gen)
 	j.report, err = j.program.analysis.Compare(ctx, j.old, j.now)
+	if f := <-foreign; err == nil && f.snapshot != j.now {
+		if j.now, err = f.snapshot, f.err; err == nil {
+			j.report, err = j.program.analysis.Compare(ctx, j.old, j.now)
+		}
+	}
 	j.phases.Check = ms(time.Since(start))
 	return err
 }

@@ -273,6 +273,26 @@ func (p *program) scan(ctx context.Context) (*snapshot.Snapshot, error) {
 	return now, nil
 }
 
+// A scanned snapshot is the outcome of a scan.
+type scanned struct {
+	snapshot *snapshot.Snapshot
+	err      error
+}
+
+// scanForeign returns a scan's result with what became of the packages that nobody is expected to edit.
+func (p *program) scanForeign(ctx context.Context, local *snapshot.Snapshot) scanned {
+	now, err := p.disk.RescanForeign(ctx, local)
+	if err != nil {
+		return scanned{err: err}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last == local {
+		p.last = now
+	}
+	return scanned{now, nil}
+}
+
 // A sourceChange is one file of a generation that differs from the build's: how a generation's source is
 // recorded. The contents are in the store.
 type sourceChange struct {
