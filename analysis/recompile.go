@@ -47,7 +47,7 @@ func (c *comparison) recompile() error {
 	if edit.Worst(c.report.Edits) == edit.Restart {
 		return nil
 	}
-	c.report.comparison, c.report.set = c, s
+	c.report.set = s
 	c.report.Recompile, err = c.sets(s)
 	return err
 }

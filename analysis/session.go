@@ -104,6 +104,7 @@ func (s *Session) Compare(ctx context.Context, old, new *snapshot.Snapshot) (*Re
 			return nil, err
 		}
 	}
+	c.report.comparison = c
 	edit.Sort(c.report.Edits)
 	sortErrors(c.report.Errors)
 	return c.report, nil

@@ -25,11 +25,16 @@ import (
 type Program struct {
 	*Build
 
-	host lazy[*link.Host]
-	comp lazy[*build.Compiler]
+	hostOnce sync.Once
+	host     *link.Host
+	hostErr  error
+
+	compilerOnce sync.Once
+	comp         *build.Compiler
+	compErr      error
 
 	factsMu sync.Mutex
-	facts   map[string]*lazy[*build.Facts] // by import path
+	facts   map[string]*packageFacts // by import path
 
 	generations generationCache
 }
@@ -53,14 +58,15 @@ func Open(buildID string) (*Program, error) {
 
 // Close removes temporary files.
 func (p *Program) Close() error {
-	if c, ok := p.comp.peek(); ok {
+	if c, err := p.compiler(); err == nil {
 		return c.Close()
 	}
 	return nil
 }
 
 func (p *Program) compiler() (*build.Compiler, error) {
-	return p.comp.get(func() (*build.Compiler, error) { return build.NewCompiler(p.Build) })
+	p.compilerOnce.Do(func() { p.comp, p.compErr = build.NewCompiler(p.Build) })
+	return p.comp, p.compErr
 }
 
 // Warm learns in the background what a refresh will need.
@@ -75,19 +81,30 @@ func (p *Program) Facts(ctx context.Context, path string) (*build.Facts, error) 
 	f := p.facts[path]
 	if f == nil {
 		if p.facts == nil {
-			p.facts = map[string]*lazy[*build.Facts]{}
+			p.facts = map[string]*packageFacts{}
 		}
-		f = &lazy[*build.Facts]{}
+		f = &packageFacts{}
 		p.facts[path] = f
 	}
 	p.factsMu.Unlock()
-	return f.get(func() (*build.Facts, error) {
+	f.once.Do(func() {
+		defer f.known.Store(true)
 		c, err := p.compiler()
 		if err != nil {
-			return nil, err
+			f.err = err
+			return
 		}
-		return c.Facts(context.WithoutCancel(ctx), path)
+		f.facts, f.err = c.Facts(context.WithoutCancel(ctx), path)
 	})
+	return f.facts, f.err
+}
+
+// packageFacts are the facts of one package, once they are known.
+type packageFacts struct {
+	once  sync.Once
+	known atomic.Bool
+	facts *build.Facts
+	err   error
 }
 
 // FunctionFacts returns what the compiler says of a function as it was built, if that is known already.
@@ -99,43 +116,10 @@ func (p *Program) FunctionFacts(decl string) (*build.FuncFacts, bool) {
 	p.factsMu.Lock()
 	f := p.facts[pkg.Path]
 	p.factsMu.Unlock()
-	if f == nil {
+	if f == nil || !f.known.Load() || f.err != nil {
 		return nil, false
 	}
-	facts, ok := f.peek()
-	if !ok {
-		return nil, false
-	}
-	return facts.Funcs[decl], true
-}
-
-// A lazy is a value that is made when it is first asked for. A failure is not kept: its reason may go, as a full disk
-// does.
-type lazy[T any] struct {
-	mu    sync.Mutex // held while it is made
-	value atomic.Pointer[T]
-}
-
-func (l *lazy[T]) get(make func() (T, error)) (T, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if v := l.value.Load(); v != nil {
-		return *v, nil
-	}
-	v, err := make()
-	if err == nil {
-		l.value.Store(&v)
-	}
-	return v, err
-}
-
-// peek returns the value if it is made already.
-func (l *lazy[T]) peek() (T, bool) {
-	if v := l.value.Load(); v != nil {
-		return *v, true
-	}
-	var none T
-	return none, false
+	return f.facts.Funcs[decl], true
 }
 
 // objectPath is a package's path in object files: that of the main package is main.
@@ -159,7 +143,8 @@ func (p *Program) packageOf(decl string) *BuildPackage {
 // Host returns the linker's view of the build. It is made once: from the store if an earlier process
 // left it there, else from the binary and its objects.
 func (p *Program) Host() (*link.Host, error) {
-	return p.host.get(p.openHost)
+	p.hostOnce.Do(func() { p.host, p.hostErr = p.openHost() })
+	return p.host, p.hostErr
 }
 
 func (p *Program) openHost() (*link.Host, error) {
@@ -190,26 +175,28 @@ func (p *Program) openHost() (*link.Host, error) {
 		if h.Index, err = image.BuildIndex(im, lib); err != nil {
 			return nil, err
 		}
-		_ = p.Store().WriteFile(filepath.Join(dir, "index"), h.Index.Encode()) // it is made again if it is not there
+		if err := p.Store().WriteFile(filepath.Join(dir, "index"), h.Index.Encode()); err != nil {
+			return nil, err
+		}
 	}
-	h.Uses = p.hostUses(h, filepath.Join(dir, "uses"))
-	return h, nil
+	h.Uses, err = p.hostUses(h, filepath.Join(dir, "uses"))
+	return h, err
 }
 
 // hostUses is kept beside the index: it takes a pass over all objects to find.
-func (p *Program) hostUses(h *link.Host, file string) *link.Uses {
+func (p *Program) hostUses(h *link.Host, file string) (*link.Uses, error) {
 	if data, err := os.ReadFile(file); err == nil {
 		var u link.Uses
 		if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&u); err == nil {
-			return &u
+			return &u, nil
 		}
 	}
 	u := link.HostUses(h)
 	var buf bytes.Buffer
-	if err := gob.NewEncoder(&buf).Encode(u); err == nil {
-		_ = p.Store().WriteFile(file, buf.Bytes())
+	if err := gob.NewEncoder(&buf).Encode(u); err != nil {
+		return nil, err
 	}
-	return u
+	return u, p.Store().WriteFile(file, buf.Bytes())
 }
 
 func loadIndex(file string, im *image.Image, lib *object.Library) (*image.Index, error) {

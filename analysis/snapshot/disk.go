@@ -83,6 +83,41 @@ func (d *Disk) KnowDir(path string, stamp Stamp, names []string, at time.Time) {
 // of a program. overlay holds unsaved buffers by absolute path: they come before the file on disk, and may have none. If
 // nothing changed, the result is prev itself.
 func (d *Disk) Rescan(ctx context.Context, prev *Snapshot, overlay map[string][]byte) (*Snapshot, error) {
+	next, err := d.rescan(ctx, prev, prev.packages, overlay)
+	if err != nil {
+		return nil, err
+	}
+	modules, err := d.rescanOther(prev.modules, overlay)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.EqualFunc(modules, prev.modules, sameOther) {
+		next = next.must(next.packages, modules)
+	}
+	return next, nil
+}
+
+// Overlay returns prev, which must be as the files are, with unsaved buffers in place of files: what Rescan would say,
+// but it looks at no package in which there are no buffers. Files that choose module versions are not replaced.
+func (d *Disk) Overlay(ctx context.Context, prev *Snapshot, overlay map[string][]byte) (*Snapshot, error) {
+	dirs := make(map[string]bool)
+	for path := range overlay {
+		dirs[filepath.Dir(path)] = true
+	}
+	var packages []*Package
+	for dir := range dirs {
+		if p := prev.byDir[dir]; p != nil {
+			packages = append(packages, p)
+		}
+	}
+	if len(packages) == 0 {
+		return prev, nil
+	}
+	return d.rescan(ctx, prev, packages, overlay)
+}
+
+// rescan returns prev with some of its packages as they are now.
+func (d *Disk) rescan(ctx context.Context, prev *Snapshot, packages []*Package, overlay map[string][]byte) (*Snapshot, error) {
 	added := make(map[string][]string) // directory → names of overlay files
 	for path := range overlay {
 		added[filepath.Dir(path)] = append(added[filepath.Dir(path)], filepath.Base(path))
@@ -111,7 +146,7 @@ func (d *Disk) Rescan(ctx context.Context, prev *Snapshot, overlay map[string][]
 			}
 		})
 	}
-	for _, p := range prev.packages {
+	for _, p := range packages {
 		if ctx.Err() != nil {
 			break
 		}
@@ -128,15 +163,7 @@ func (d *Disk) Rescan(ctx context.Context, prev *Snapshot, overlay map[string][]
 		slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
 		return nil, errors.Join(errs...)
 	}
-	next := prev.replace(edited)
-	modules, err := d.rescanOther(prev.modules, overlay)
-	if err != nil {
-		return nil, err
-	}
-	if !slices.EqualFunc(modules, prev.modules, sameOther) {
-		next = next.must(next.packages, modules)
-	}
-	return next, nil
+	return prev.replace(edited), nil
 }
 
 // RescanForeign is Rescan for the packages that are not Local and have files. There may be thousands of these, so it is for

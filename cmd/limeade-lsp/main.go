@@ -22,10 +22,12 @@ const usage = `limeade-lsp makes edits to Go source live in the program that is 
 
 usage:
 
+  limeade-lsp [serve] [--stdio]                                language server on standard input and output
   limeade-lsp run   [-C DIR] [build flags] PACKAGE [-- ARGS]   build, start, pass on stdio, signals and exit code
   limeade-lsp build [-C DIR] [-o FILE] [build flags] PACKAGE   the same build, not started
   limeade-lsp check    [-C DIR] [--pid N] [--json]             what a refresh would do; nothing is changed
   limeade-lsp refresh  [-C DIR] [--pid N] [--json]             make the edited source live
+  limeade-lsp restart  [-C DIR] [--pid N] [--json]             build anew, then end the program and start the new one
   limeade-lsp rollback [-C DIR] [--pid N] [--json]             undo the last refresh
   limeade-lsp status   [-C DIR] [--pid N] [--json]             processes, generation, pending edits
   limeade-lsp explain LMDnnnn                                  what a code means, and what to do
@@ -41,16 +43,17 @@ const exitUsage = 64
 func main() { os.Exit(dispatch(os.Args[1:])) }
 
 func dispatch(args []string) int {
-	if len(args) == 0 {
-		fmt.Fprint(os.Stderr, usage)
-		return exitUsage
+	if len(args) == 0 || args[0] == "--stdio" || args[0] == "-stdio" {
+		args = append([]string{"serve"}, args...)
 	}
 	switch verb, rest := args[0], args[1:]; verb {
+	case "serve":
+		return serveCommand(rest)
 	case "run":
 		return runCommand(rest)
 	case "build":
 		return buildCommand(rest)
-	case "check", "refresh", "rollback":
+	case "check", "refresh", "rollback", "restart":
 		return queryCommand(session.Verb(verb), rest)
 	case "status":
 		return statusCommand(rest)

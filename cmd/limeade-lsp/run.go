@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -105,23 +106,18 @@ func runCommand(args []string) int {
 	if err != nil {
 		return buildFailed(err)
 	}
-	child, err := session.StartChild(program.Binary, r.args)
-	if err != nil {
-		say("%v", err)
-		return 3
+	runner := &session.Runner{
+		Args: r.args,
+		Build: func(ctx context.Context) (*reload.Program, error) {
+			tool, err := os.Executable()
+			if err != nil {
+				return nil, err
+			}
+			return reload.NewBuild(ctx, tool, r.options)
+		},
+		Say: say,
 	}
-	s := session.New()
-	s.Add(program)
-	service, err := s.Serve(child.PID())
-	if err != nil {
-		say("refreshes will start cold: %v", err)
-	}
-	code, err := child.Wait(func() {
-		if service != nil {
-			service.Close()
-		}
-		s.Close()
-	})
+	code, err := runner.Run(program)
 	if err != nil {
 		say("%v", err)
 	}

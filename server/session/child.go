@@ -6,17 +6,19 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// A Child is a program that run started. It has run's standard streams, its environment and working
-// directory, and gets every signal that is sent to run.
-type Child struct {
-	cmd     *exec.Cmd
-	signals chan os.Signal
-	tty     bool // the child's process group is the terminal's foreground one
+// Signals are passed on to the program that run has started.
+type signals struct {
+	received chan os.Signal
+
+	mu   sync.Mutex
+	to   *Child      // nil between two programs
+	kept []os.Signal // that came between two programs: they are for the next
 }
 
 // notForwarded are signals that concern run itself, or that cannot be caught.
@@ -28,10 +30,48 @@ var notForwarded = map[os.Signal]bool{
 	syscall.SIGTTOU: true,
 }
 
-// StartChild starts a program. In a terminal the child gets a foreground process group of its own, so
+// newSignals catches all signals that are not ignored, as nohup has it: the program inherits that.
+func newSignals() *signals {
+	s := &signals{received: make(chan os.Signal, 16)}
+	for sig := syscall.Signal(1); sig < 32; sig++ {
+		if !signal.Ignored(sig) {
+			signal.Notify(s.received, sig)
+		}
+	}
+	go func() {
+		for sig := range s.received {
+			s.mu.Lock()
+			switch {
+			case notForwarded[sig]:
+			case s.to == nil:
+				s.kept = append(s.kept, sig)
+			default:
+				_ = s.to.cmd.Process.Signal(sig) // it may be gone already
+			}
+			s.mu.Unlock()
+		}
+	}()
+	return s
+}
+
+func (s *signals) stop() {
+	signal.Stop(s.received)
+	close(s.received)
+}
+
+// A Child is a program that run started. It has run's standard streams, its environment and working
+// directory, and gets every signal that is sent to run.
+type Child struct {
+	cmd     *exec.Cmd
+	signals *signals
+	tty     bool          // the child's process group is the terminal's foreground one
+	ended   chan struct{} // closed when wait has returned
+}
+
+// startChild starts a program. In a terminal the child gets a foreground process group of its own, so
 // that keys like ctrl-C reach it once, from the terminal, as if run were not there.
-func StartChild(binary string, args []string) (*Child, error) {
-	c := &Child{cmd: exec.Command(binary, args...), signals: make(chan os.Signal, 16)}
+func startChild(binary string, args []string, sig *signals) (*Child, error) {
+	c := &Child{cmd: exec.Command(binary, args...), signals: sig, ended: make(chan struct{})}
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if _, err := unix.IoctlGetInt(0, unix.TIOCGPGRP); err == nil {
@@ -39,40 +79,48 @@ func StartChild(binary string, args []string) (*Child, error) {
 		c.cmd.SysProcAttr.Foreground = true
 		c.cmd.SysProcAttr.Ctty = 0
 	}
-	for sig := syscall.Signal(1); sig < 32; sig++ {
-		if !signal.Ignored(sig) { // as nohup has it: the program inherits that
-			signal.Notify(c.signals, sig)
-		}
-	}
+	sig.mu.Lock()
+	defer sig.mu.Unlock()
 	if err := c.cmd.Start(); err != nil {
-		signal.Stop(c.signals)
 		return nil, fmt.Errorf("%s cannot be started: %w", binary, err)
 	}
-	go c.forward()
+	for _, s := range sig.kept {
+		_ = c.cmd.Process.Signal(s)
+	}
+	sig.to, sig.kept = c, nil
 	return c, nil
 }
 
 // PID of the program.
 func (c *Child) PID() int { return c.cmd.Process.Pid }
 
-func (c *Child) forward() {
-	for sig := range c.signals {
-		if !notForwarded[sig] {
-			_ = c.cmd.Process.Signal(sig) // it may be gone already
-		}
-	}
+// terminate asks the program to end.
+func (c *Child) terminate() { _ = c.cmd.Process.Signal(syscall.SIGTERM) } // it may be gone already
+
+// kill ends the program and all that it started in its process group.
+func (c *Child) kill() {
+	_ = c.cmd.Process.Kill()
+	_ = syscall.Kill(-c.PID(), syscall.SIGKILL)
 }
 
-// Wait waits for the program to end and calls cleanup. When a signal ended the program, this process
-// ends by the same signal; otherwise the exit code is the result.
-func (c *Child) Wait(cleanup func()) (int, error) {
+// wait waits for the program to end. The terminal is then run's own again.
+func (c *Child) wait() error {
+	defer close(c.ended)
 	err := c.cmd.Wait()
-	signal.Stop(c.signals)
-	close(c.signals)
-	cleanup()
+	c.signals.mu.Lock()
+	if c.signals.to == c {
+		c.signals.to = nil
+	}
+	c.signals.mu.Unlock()
 	if c.tty {
 		c.takeTerminal()
 	}
+	return err
+}
+
+// exit is the exit code of a program that has ended, err being what wait said. When a signal ended the program, this
+// process ends by the same signal.
+func (c *Child) exit(err error) (int, error) {
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return 1, err

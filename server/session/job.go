@@ -33,10 +33,7 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 // analyse compares what the process runs with what the files say.
 func (j *job) analyse(ctx context.Context) error {
 	start := time.Now()
-	err := j.program.CheckToolchain()
-	if err != nil {
-		return err
-	}
+	var err error
 	if j.gen, err = j.program.Generation(j.proc); err != nil {
 		return err
 	}
@@ -146,6 +143,7 @@ func (j *job) refresh(ctx context.Context) *Answer {
 	j.phases.Compile, j.phases.Link = ms(outcome.Compile), ms(outcome.Link)
 	j.phases.Inject, j.phases.Pause = ms(outcome.Inject), float64(outcome.Pause.Nanoseconds())/1000
 	a.Applied, a.Generation = true, outcome.Generation
+	announce(a.PID)
 	j.phases.Total = ms(time.Since(j.started))
 	a.Phases = j.phases
 	return j.looked(ctx, a)
@@ -193,6 +191,7 @@ func (j *job) rollback(ctx context.Context) *Answer {
 	}
 	j.phases.Inject, j.phases.Pause = ms(outcome.Inject), float64(outcome.Pause.Nanoseconds())/1000
 	a.Applied, a.Generation = true, outcome.Generation
+	announce(a.PID)
 	return j.looked(ctx, j.finish(a, nil))
 }
 

@@ -20,8 +20,9 @@ import (
 // A Query is one request of a front end.
 type Query struct {
 	Verb Verb   `json:"verb"`
-	Dir  string `json:"dir"` // absolute; the workspace is the one around it
-	PID  int    `json:"pid"` // 0: every process of the workspace
+	Dir  string `json:"dir"`            // absolute; the workspace is the one around it
+	PID  int    `json:"pid"`            // 0: every process of the workspace
+	Rest bool   `json:"rest,omitempty"` // of a refresh: leave out the edits that need a restart
 }
 
 // A Verb is what a query asks for.
@@ -31,6 +32,7 @@ const (
 	Check    Verb = "check"
 	Refresh  Verb = "refresh"
 	Rollback Verb = "rollback"
+	Restart  Verb = "restart"
 	GetState Verb = "status"
 )
 
@@ -45,6 +47,7 @@ type Reply struct {
 type Service struct {
 	session  *Session
 	pid      int
+	restart  func(context.Context) *Answer
 	listener net.Listener
 	path     string
 }
@@ -52,13 +55,13 @@ type Service struct {
 // socketPrefix begins the names of services' sockets, which lie beside those of the agents.
 const socketPrefix = "session-"
 
-// Serve starts a service for a process.
-func (s *Session) Serve(pid int) (*Service, error) {
+// serve starts a service for a process.
+func (s *Session) serve(pid int, restart func(context.Context) *Answer) (*Service, error) {
 	l, path, err := listen(socketPrefix + strconv.Itoa(pid) + ".sock")
 	if err != nil {
 		return nil, err
 	}
-	svc := &Service{session: s, pid: pid, listener: l, path: path}
+	svc := &Service{session: s, pid: pid, restart: restart, listener: l, path: path}
 	go svc.accept()
 	return svc, nil
 }
@@ -119,7 +122,12 @@ func (s *Service) answer(conn net.Conn) {
 		return
 	}
 	stop := signLife(conn)
-	reply := s.session.do(ctx, q, []int{s.pid})
+	var reply *Reply
+	if q.Verb == Restart {
+		reply = s.session.restart(ctx, q, s)
+	} else {
+		reply = s.session.do(ctx, q, []int{s.pid})
+	}
 	stop()
 	_ = json.NewEncoder(conn).Encode(reply)
 }
@@ -189,6 +197,26 @@ func services() map[int]string {
 	return found
 }
 
+// SocketDirs returns the directories in which a socket appears when a program starts, and in which it is touched when
+// the program was refreshed. They are there.
+func SocketDirs() []string {
+	var dirs []string
+	for _, dir := range reload.SocketDirs() {
+		if err := reload.PrivateDir(dir); err == nil {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+// announce tells whoever watches that a process runs something else now.
+func announce(pid int) {
+	now := time.Now()
+	for _, dir := range reload.SocketDirs() {
+		_ = os.Chtimes(filepath.Join(dir, strconv.Itoa(pid)+".sock"), now, now) // it is in one of them
+	}
+}
+
 // ask puts a query to a service. Any error means that there is no answer from there.
 func ask(ctx context.Context, path string, q Query) (*Reply, error) {
 	var d net.Dialer
@@ -215,6 +243,14 @@ func ask(ctx context.Context, path string, q Query) (*Reply, error) {
 // Ask answers a query about every process that it concerns: by the services that hold warm state of
 // them, and for the rest, also where a service does not answer, from the records on disk.
 func Ask(ctx context.Context, q Query) (*Reply, error) {
+	cold := New()
+	defer cold.Close()
+	return cold.Ask(ctx, q)
+}
+
+// Ask answers a query about every process that it concerns: by the services that other processes have
+// for them, and for the rest with what s knows.
+func (s *Session) Ask(ctx context.Context, q Query) (*Reply, error) {
 	reply := &Reply{}
 	answered := map[int]bool{}
 	for pid, path := range services() {
@@ -244,9 +280,7 @@ func Ask(ctx context.Context, q Query) (*Reply, error) {
 		rest = []int{q.PID} // it has no agent, and attaching to it says so
 	}
 	if len(rest) > 0 {
-		cold := New()
-		defer cold.Close()
-		reply.add(cold.do(ctx, q, rest))
+		reply.add(s.do(ctx, q, rest))
 	}
 	if len(reply.Answers)+len(reply.Processes) == 0 && untrusted != nil {
 		return nil, untrusted // what cannot be looked at may hide the program that is meant

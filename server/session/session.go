@@ -35,12 +35,15 @@ func (s *Session) Close() {
 	}
 }
 
-// Add makes a build known that the caller has opened already, and learns in the background what a
-// refresh will need.
-func (s *Session) Add(p *reload.Program) {
+// replace makes a build known that the caller has opened already, in place of all others, and learns in the background
+// what a refresh will need.
+func (s *Session) replace(p *reload.Program) {
 	prog := newProgram(p)
 	s.mu.Lock()
-	s.programs[p.BuildID] = prog
+	for _, old := range s.programs {
+		_ = old.Close()
+	}
+	s.programs = map[string]*program{p.BuildID: prog}
 	s.mu.Unlock()
 	go prog.warm()
 }
@@ -59,6 +62,18 @@ func (s *Session) open(buildID string) (*program, error) {
 	prog := newProgram(p)
 	s.programs[buildID] = prog
 	return prog, nil
+}
+
+// Keep forgets all programs but those of some processes.
+func (s *Session) Keep(lives []*Live) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, p := range s.programs {
+		if !slices.ContainsFunc(lives, func(l *Live) bool { return l.program == p }) {
+			delete(s.programs, id)
+			_ = p.Close()
+		}
+	}
 }
 
 // do answers a query about some processes.
@@ -101,6 +116,11 @@ func (s *Session) one(ctx context.Context, q Query, pid int, reply *Reply) {
 	if q.PID == 0 && !concerns(q.Dir, prog.Module.Dir) {
 		return
 	}
+	if q.Verb == Restart {
+		fail(&Failure{Kind: FailureProcess, Message: fmt.Sprintf(
+			"process %d cannot be restarted: the limeade-lsp run that started it is gone; end it, and start it again with limeade-lsp run", pid)})
+		return
+	}
 	job := &job{program: prog, proc: proc, started: started}
 	switch q.Verb {
 	case Check:
@@ -126,6 +146,24 @@ func (s *Session) runs(pid int, dir string) bool {
 	return err == nil && concerns(dir, prog.Module.Dir)
 }
 
+// restart restarts the process of a service, if the query concerns it.
+func (s *Session) restart(ctx context.Context, q Query, svc *Service) *Reply {
+	reply := &Reply{}
+	if q.PID == 0 {
+		proc, err := reload.Attach(ctx, svc.pid)
+		if err != nil {
+			return reply
+		}
+		proc.Close()
+		prog, err := s.open(proc.BuildID)
+		if err != nil || !concerns(q.Dir, prog.Module.Dir) {
+			return reply
+		}
+	}
+	reply.Answers = append(reply.Answers, svc.restart(ctx))
+	return reply
+}
+
 // concerns reports whether a directory and a module belong to one workspace: one lies in the other.
 func concerns(dir, module string) bool {
 	within := func(a, b string) bool {
@@ -141,6 +179,20 @@ func resolved(path string) string {
 		return p
 	}
 	return path
+}
+
+// Join adds the answers of another reply about processes that r has none of.
+func (r *Reply) Join(o *Reply) {
+	for _, a := range o.Answers {
+		if !slices.ContainsFunc(r.Answers, func(b *Answer) bool { return a.PID == b.PID }) {
+			r.Answers = append(r.Answers, a)
+		}
+	}
+	for _, p := range o.Processes {
+		if !slices.ContainsFunc(r.Processes, func(q Process) bool { return p.PID == q.PID }) {
+			r.Processes = append(r.Processes, p)
+		}
+	}
 }
 
 func (r *Reply) add(o *Reply) {

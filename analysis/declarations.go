@@ -1,0 +1,41 @@
+package analysis
+
+import (
+	"github.com/limeade-go/limeade/analysis/decl"
+	"github.com/limeade-go/limeade/analysis/edit"
+	"github.com/limeade-go/limeade/analysis/facts"
+)
+
+// Declarations returns the declaration that an edit is about, as the program runs it and as the source says it now: nil
+// where there is none. Edits of imports, files and packages are about none.
+func (r *Report) Declarations(e edit.Edit) (old, new *decl.Decl) {
+	for _, p := range r.comparison.changed {
+		if p.delta == nil {
+			continue // it has syntax errors
+		}
+		for _, c := range p.delta.Decls {
+			d := c.New
+			if d == nil {
+				d = c.Old
+			}
+			if facts.DeclName(p.new.Package, d) != e.Decl {
+				continue
+			}
+			if c.Old == nil && (e.Kind == edit.FuncRenamed || e.Kind == edit.TypeRenamed || e.Kind == edit.Visibility) {
+				c.Old = p.renamedFrom(d)
+			}
+			return c.Old, c.New
+		}
+	}
+	return nil, nil
+}
+
+// renamedFrom returns the old declaration that is the same as a new one but for its name.
+func (p *changedPackage) renamedFrom(came *decl.Decl) *decl.Decl {
+	for _, went := range p.delta.Decls {
+		if went.New == nil && sameButName(went.Old, came) {
+			return went.Old
+		}
+	}
+	return nil
+}

@@ -1,0 +1,269 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"go.lsp.dev/jsonrpc2"
+	"go.lsp.dev/protocol"
+	"go.lsp.dev/uri"
+
+	"github.com/limeade-go/limeade/analysis/edit"
+	"github.com/limeade-go/limeade/server/session"
+	"github.com/limeade-go/limeade/server/text"
+)
+
+// The commands of workspace/executeCommand. Each takes at most one object, [Arguments], and answers as the subcommand of
+// the same name does with --json.
+const (
+	commandRun      = "limeade.lsp.run"
+	commandRefresh  = "limeade.lsp.refresh"
+	commandCheck    = "limeade.lsp.check"
+	commandRollback = "limeade.lsp.rollback"
+	commandRestart  = "limeade.lsp.restart"
+	commandStatus   = "limeade.lsp.status"
+	commandExplain  = "limeade.lsp.explain"
+)
+
+func commandNames() []string {
+	return []string{commandRun, commandRefresh, commandCheck, commandRollback, commandRestart, commandStatus, commandExplain}
+}
+
+// Arguments are those of all commands. All may be left out in a workspace with one main package.
+type Arguments struct {
+	Dir     string   `json:"dir,omitempty"`     // the workspace is the one around it
+	Package string   `json:"package,omitempty"` // of run: the main package, as for go build
+	Flags   []string `json:"flags,omitempty"`   // of run: go build's
+	Args    []string `json:"args,omitempty"`    // of run: the program's
+	PID     int      `json:"pid,omitempty"`
+	Code    string   `json:"code,omitempty"` // of explain
+	Rest    bool     `json:"rest,omitempty"` // of refresh: leave out what needs a restart
+}
+
+// An Explanation is the answer of explain.
+type Explanation struct {
+	Code    string `json:"code"`
+	Kind    string `json:"kind"`
+	Verdict string `json:"verdict"`
+	Text    string `json:"text"`
+}
+
+func (s *Server) executeCommand(ctx context.Context, p *protocol.ExecuteCommandParams) (protocol.LSPAny, error) {
+	var args Arguments
+	if len(p.Arguments) > 1 {
+		return nil, fmt.Errorf("%w: %s takes one object", jsonrpc2.ErrInvalidParams, p.Command)
+	}
+	if len(p.Arguments) == 1 {
+		if err := json.Unmarshal(p.Arguments[0], &args); err != nil {
+			return nil, fmt.Errorf("%w: %w", jsonrpc2.ErrInvalidParams, err)
+		}
+	}
+	if args.Dir != "" && !filepath.IsAbs(args.Dir) {
+		return nil, fmt.Errorf("%w: dir %q is not absolute", jsonrpc2.ErrInvalidParams, args.Dir)
+	}
+	name, known := strings.CutPrefix(p.Command, "limeade.lsp.")
+	if !known || !slices.Contains(commandNames(), p.Command) {
+		return nil, fmt.Errorf("%w: no command %q", jsonrpc2.ErrInvalidParams, p.Command)
+	}
+	var result any
+	var err error
+	s.withProgress(ctx, p.WorkDoneToken, "Limeade: "+name, func(ctx context.Context) {
+		switch p.Command {
+		case commandStatus:
+			result, err = s.statusCommand(ctx, args)
+		case commandExplain:
+			result, err = s.explain(args)
+		case commandCheck:
+			result = s.query(ctx, session.Check, args)
+		case commandRun:
+			result = s.act(ctx, name, func() *session.Answer { return s.run(ctx, args) })
+		default:
+			result = s.act(ctx, name, func() *session.Answer {
+				s.awaitSaves(ctx)
+				return s.query(ctx, session.Verb(name), args)
+			})
+		}
+	})
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(result)
+}
+
+// act does what changes a process, tells the client how it goes, and says what was not done and why.
+func (s *Server) act(ctx context.Context, name string, do func() *session.Answer) *session.Answer {
+	s.begin(name)
+	a := do()
+	s.observer.note(processesChanged)
+	s.finish(name, a)
+	if ctx.Err() == nil && a.Error != nil {
+		go s.complain(name, a)
+	}
+	return a
+}
+
+// query asks about the processes of the workspace.
+func (s *Server) query(ctx context.Context, verb session.Verb, args Arguments) *session.Answer {
+	q := session.Query{Verb: verb, PID: args.PID, Rest: args.Rest}
+	reply, err := s.reply(ctx, q, args)
+	if err != nil {
+		return session.Failed(args.PID, err)
+	}
+	return reply.Answer(q)
+}
+
+// reply asks about all folders of the workspace, or about one directory.
+func (s *Server) reply(ctx context.Context, q session.Query, args Arguments) (*session.Reply, error) {
+	dirs := []string{args.Dir}
+	if args.Dir == "" && args.PID == 0 {
+		s.mu.Lock()
+		dirs = slices.Clone(s.folders)
+		s.mu.Unlock()
+	}
+	all := &session.Reply{}
+	for _, dir := range dirs {
+		q.Dir = dir
+		reply, err := s.session.Ask(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		all.Join(reply)
+	}
+	return all, nil
+}
+
+func (s *Server) statusCommand(ctx context.Context, args Arguments) (*session.Status, error) {
+	reply, err := s.reply(ctx, session.Query{Verb: session.GetState, PID: args.PID}, args)
+	if err != nil {
+		return nil, err
+	}
+	return reply.Status(), nil
+}
+
+func (s *Server) explain(args Arguments) (*Explanation, error) {
+	kind, ok := edit.ByCode(args.Code)
+	if !ok {
+		return nil, fmt.Errorf("%w: %q is not a code; they look like %s", jsonrpc2.ErrInvalidParams, args.Code, edit.FuncBody.Code())
+	}
+	return &Explanation{Code: kind.Code(), Kind: kind.String(), Verdict: kind.Verdict().String(), Text: kind.Explain()}, nil
+}
+
+// savePatience is how long a save that was announced is waited for.
+const savePatience = 2 * time.Second
+
+// awaitSaves waits until what the client began to save is on disk.
+func (s *Server) awaitSaves(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, savePatience)
+	defer cancel()
+	s.mu.Lock()
+	var saves []chan struct{}
+	for _, c := range s.saving {
+		saves = append(saves, c)
+	}
+	s.mu.Unlock()
+	for _, c := range saves {
+		select {
+		case <-c:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// refreshOnSave makes a save live.
+func (s *Server) refreshOnSave() {
+	ctx := context.Background()
+	v, err := s.observer.current(ctx)
+	if err != nil || !slices.ContainsFunc(v.programs, func(p programView) bool { return len(p.status.Pending) > 0 }) {
+		return
+	}
+	s.withProgress(ctx, nil, "Limeade: refresh", func(ctx context.Context) {
+		s.act(ctx, string(session.Refresh), func() *session.Answer { return s.query(ctx, session.Refresh, Arguments{}) })
+	})
+}
+
+// complain says in one message what was not done and why, with what can be done about it.
+func (s *Server) complain(name string, a *session.Answer) {
+	const restart, show = "Restart", "Show"
+	p := &protocol.ShowMessageRequestParams{Type: protocol.MessageTypeWarning, Message: "Limeade: " + a.Error.Message}
+	var place *protocol.Location
+	switch a.Error.Kind {
+	case session.FailureRefused:
+		if name == string(session.Refresh) {
+			p.Actions = append(p.Actions, protocol.MessageActionItem{Title: restart})
+		}
+		place = s.placeOfRefusal(a)
+	case session.FailureSource:
+		p.Type = protocol.MessageTypeError
+		if len(a.Error.Source) > 0 {
+			e := a.Error.Source[0]
+			p.Message += fmt.Sprintf(": %s:%d: %s", e.File, e.Line, e.Message)
+			place = s.placeOf(e.File, e.Line, e.Column)
+		}
+	default:
+		p.Type = protocol.MessageTypeError
+	}
+	if place != nil {
+		p.Actions = append(p.Actions, protocol.MessageActionItem{Title: show})
+	}
+	var chosen *protocol.MessageActionItem
+	if err := protocol.Call(context.Background(), s.conn, protocol.MethodWindowShowMessageRequest, p, &chosen); err != nil || chosen == nil {
+		return
+	}
+	switch chosen.Title {
+	case restart:
+		ctx := context.Background()
+		s.withProgress(ctx, nil, "Limeade: restart", func(ctx context.Context) {
+			s.act(ctx, string(session.Restart), func() *session.Answer {
+				return s.query(ctx, session.Restart, Arguments{PID: a.PID})
+			})
+		})
+	case show:
+		s.ask(protocol.MethodWindowShowDocument, &protocol.ShowDocumentParams{URI: place.URI, TakeFocus: ptr(true), Selection: &place.Range})
+	}
+}
+
+// placeOfRefusal is where the first edit stands that needs a restart.
+func (s *Server) placeOfRefusal(a *session.Answer) *protocol.Location {
+	for _, e := range a.Edits {
+		if e.Verdict == edit.Restart.String() {
+			return s.placeOf(e.File, e.Line, e.Column)
+		}
+	}
+	return nil
+}
+
+// placeOf finds a file of a running program by the path that answers have; nil if the client has it not open and no
+// program has such a file with edits.
+func (s *Server) placeOf(file string, line, column int) *protocol.Location {
+	v := s.observer.latest()
+	for _, p := range v.programs {
+		path := p.live.Path(file)
+		content, ok := v.content(path)
+		if !ok {
+			continue
+		}
+		at := s.encoding.Position(content, text.Offset(content, line, column))
+		return &protocol.Location{URI: uri.File(path), Range: protocol.Range{Start: at, End: at}}
+	}
+	return nil
+}
+
+// content is what a view knows of the text of a file.
+func (v *view) content(path string) ([]byte, bool) {
+	if d := v.docs[path]; d != nil {
+		return d.Content, true
+	}
+	if f := v.files[path]; f != nil {
+		return f.content, true
+	}
+	return nil, false
+}

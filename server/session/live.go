@@ -1,0 +1,255 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/limeade-go/limeade/analysis/snapshot"
+	"github.com/limeade-go/limeade/reload"
+)
+
+// A Live is a running process of which a front end wants to know all the time how the source differs from what it
+// runs. Its methods may be called from several goroutines, but not those that compare.
+type Live struct {
+	program *program
+	ended   chan struct{}
+
+	mu    sync.Mutex // guards the rest
+	proc  *reload.Process
+	gen   *reload.Generation
+	old   *snapshot.Snapshot // what it runs
+	saved *snapshot.Snapshot // the files as they were at the last Rescan
+	lives []lived
+}
+
+// A lived is a generation that the process was at.
+type lived struct {
+	generation uint32
+	since      time.Time
+	source     *snapshot.Snapshot
+}
+
+// PIDs lists the processes of this user that can be refreshed.
+func PIDs() ([]int, error) { return reload.PIDs() }
+
+// Live connects to a process. The error wraps ErrUnrelated when its program has nothing to do with any of the
+// directories.
+func (s *Session) Live(ctx context.Context, pid int, dirs []string) (*Live, error) {
+	proc, err := reload.Attach(ctx, pid)
+	if err != nil {
+		return nil, err
+	}
+	proc.Close()
+	prog, err := s.open(proc.BuildID)
+	if err != nil {
+		return nil, err
+	}
+	l := &Live{program: prog, ended: make(chan struct{})}
+	if !l.Concerns(dirs) {
+		return nil, fmt.Errorf("process %d: %w", pid, ErrUnrelated)
+	}
+	if err := l.take(proc); err != nil {
+		return nil, err
+	}
+	if _, err := l.Rescan(ctx); err != nil {
+		return nil, err
+	}
+	if err := notifyEnd(pid, l.ended); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// ErrUnrelated says that a process is of another workspace.
+var ErrUnrelated = errors.New("is not of this workspace")
+
+// notifyEnd closes ended when a process has ended.
+func notifyEnd(pid int, ended chan struct{}) error {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		return fmt.Errorf("process %d: %w", pid, err)
+	}
+	f := os.NewFile(uintptr(fd), "pidfd") // the runtime's poller waits for it: that takes no thread
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	go func() {
+		defer f.Close()
+		defer close(ended)
+		_ = raw.Read(func(fd uintptr) bool {
+			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+			return n != 0 || err != nil && err != unix.EINTR
+		})
+	}()
+	return nil
+}
+
+// take notes what the process runs now.
+func (l *Live) take(proc *reload.Process) error {
+	gen, err := l.program.Generation(proc)
+	if err != nil {
+		return err
+	}
+	source, err := l.program.source(gen)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.proc, l.gen, l.old = proc, gen, source
+	l.lives = append(l.lives, lived{proc.Generation, time.Unix(0, proc.Live), source})
+	return nil
+}
+
+// Update asks the process what it runs, and reports whether that is something else than before.
+func (l *Live) Update(ctx context.Context) (changed bool, err error) {
+	proc, err := reload.Attach(ctx, l.PID())
+	if err != nil {
+		return false, err
+	}
+	proc.Close()
+	l.mu.Lock()
+	changed = proc.Generation != l.proc.Generation
+	l.mu.Unlock()
+	if !changed {
+		return false, nil
+	}
+	return true, l.take(proc)
+}
+
+// Ended is closed when the process has ended.
+func (l *Live) Ended() <-chan struct{} { return l.ended }
+
+// PID of the process.
+func (l *Live) PID() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return int(l.proc.PID)
+}
+
+// Same reports whether two processes run the same, so that source differs from both in the same.
+func (l *Live) Same(m *Live) bool {
+	return l == m || l.program == m.program && l.runs() == m.runs()
+}
+
+func (l *Live) runs() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.proc.Source
+}
+
+// Status is the process without its pending edits and its old code.
+func (l *Live) Status() Process {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Process{
+		PID: int(l.proc.PID), Package: l.program.Package, Dir: l.program.Module.Dir, BuildID: l.proc.BuildID, Go: l.proc.GoVersion,
+		Generation: l.proc.Generation, LiveSince: time.Unix(0, l.proc.Live).UTC(), Pending: []Edit{}, Stale: []Stale{},
+	}
+}
+
+// MainDir is the directory of the main package.
+func (l *Live) MainDir() string { return l.program.Main().Dir }
+
+// Stale asks the process which replaced functions are still running.
+func (l *Live) Stale(ctx context.Context) ([]Stale, error) {
+	proc, err := reload.Attach(ctx, l.PID())
+	if err != nil {
+		return nil, err
+	}
+	defer proc.Close()
+	return (&job{proc: proc}).stale(ctx)
+}
+
+// Rescan reads what changed on disk, and reports whether anything did.
+func (l *Live) Rescan(ctx context.Context) (changed bool, err error) {
+	now, err := l.program.scan(ctx)
+	if err != nil {
+		return false, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	changed = now != l.saved
+	l.saved = now
+	return changed, nil
+}
+
+// Dirs returns the directories in which a file may be, or come, that is part of the program and may be edited; true
+// stands for those where its name may be any.
+func (l *Live) Dirs() map[string]bool {
+	l.mu.Lock()
+	saved := l.saved
+	l.mu.Unlock()
+	dirs := map[string]bool{}
+	for _, p := range saved.Packages() {
+		if !p.Local {
+			continue
+		}
+		dirs[p.Dir] = dirs[p.Dir] || len(p.EmbedPatterns) > 0
+		for _, o := range p.Other {
+			dirs[filepath.Dir(o.Path)] = dirs[filepath.Dir(o.Path)] || o.Kind == snapshot.Embedded
+		}
+	}
+	for _, m := range saved.Modules() {
+		dirs[filepath.Dir(m.Path)] = dirs[filepath.Dir(m.Path)]
+	}
+	return dirs
+}
+
+// Concerns reports whether the program has to do with one of the directories.
+func (l *Live) Concerns(dirs []string) bool {
+	return slices.ContainsFunc(dirs, func(dir string) bool { return concerns(dir, l.program.Module.Dir) })
+}
+
+// Compare says in what the files differ from what the process runs, with unsaved buffers, by path, in their place.
+func (l *Live) Compare(ctx context.Context, buffers map[string][]byte) (*Difference, error) {
+	l.mu.Lock()
+	j := &job{program: l.program, proc: l.proc, gen: l.gen, old: l.old, now: l.saved}
+	l.mu.Unlock()
+	var err error
+	if len(buffers) > 0 {
+		if j.now, err = l.program.disk.Overlay(ctx, j.now, buffers); err != nil {
+			return nil, err
+		}
+	}
+	d := &Difference{}
+	if sameSource(j.old, j.now) {
+		return d, nil
+	}
+	l.program.compareWith(j.gen)
+	if j.report, err = l.program.analysis.Compare(ctx, j.old, j.now); err != nil {
+		return nil, err
+	}
+	for _, e := range j.report.Errors {
+		d.Errors = append(d.Errors, SourceError(e))
+	}
+	if len(d.Errors) == 0 && j.settled() {
+		return d, nil
+	}
+	for _, e := range j.report.Edits {
+		d.Pending = append(d.Pending, j.pending(e))
+	}
+	return d, nil
+}
+
+func sameSource(a, b *snapshot.Snapshot) bool {
+	same := func(o, p snapshot.OtherFile) bool { return o.Path == p.Path && o.Hash == p.Hash }
+	if a == b || !slices.EqualFunc(a.Modules(), b.Modules(), same) {
+		return a == b
+	}
+	return slices.EqualFunc(a.Packages(), b.Packages(), (*snapshot.Package).SameSource)
+}
+
+// Path is where a file of an edit or error is.
+func (l *Live) Path(file string) string {
+	return filepath.Join(l.program.Module.Dir, filepath.FromSlash(file))
+}
