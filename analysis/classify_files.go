@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"cmp"
+	"go/version"
 	"path/filepath"
 	"slices"
 
@@ -155,6 +157,9 @@ func (c *comparison) goMod(old, new snapshot.OtherFile) {
 	if goVersion(before) != goVersion(after) {
 		c.add(edit.LanguageVersion, "go.mod", at, goVersion(before)+" became "+goVersion(after))
 	}
+	if was, is := toolchain(before), toolchain(after); was != is && (version.Compare(is, c.env.Toolchain) > 0 || was == c.env.Toolchain) {
+		c.add(edit.LanguageVersion, "go.mod", at, "toolchain "+cmp.Or(is, "default")+" in place of "+c.env.Toolchain)
+	}
 	if !slices.EqualFunc(before.Godebug, after.Godebug, func(a, b *modfile.Godebug) bool { return a.Key == b.Key && a.Value == b.Value }) {
 		c.add(edit.DebugSetting, "go.mod", at, "")
 	}
@@ -188,6 +193,15 @@ func goVersion(f *modfile.File) string {
 		return ""
 	}
 	return f.Go.Version
+}
+
+// toolchain is the one that a go.mod file asks for; "" if none. One that is older than what built the program changes
+// nothing, unless it was this line that chose it.
+func toolchain(f *modfile.File) string {
+	if f.Toolchain == nil {
+		return ""
+	}
+	return f.Toolchain.Name
 }
 
 // What chosen puts in place of a version, to tell statements apart.

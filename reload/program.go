@@ -25,16 +25,11 @@ import (
 type Program struct {
 	*Build
 
-	hostOnce sync.Once
-	host     *link.Host
-	hostErr  error
-
-	compilerOnce sync.Once
-	comp         *build.Compiler
-	compErr      error
+	host lazy[*link.Host]
+	comp lazy[*build.Compiler]
 
 	factsMu sync.Mutex
-	facts   map[string]*packageFacts // by import path
+	facts   map[string]*lazy[*build.Facts] // by import path
 
 	generations generationCache
 }
@@ -58,15 +53,14 @@ func Open(buildID string) (*Program, error) {
 
 // Close removes temporary files.
 func (p *Program) Close() error {
-	if c, err := p.compiler(); err == nil {
+	if c, ok := p.comp.peek(); ok {
 		return c.Close()
 	}
 	return nil
 }
 
 func (p *Program) compiler() (*build.Compiler, error) {
-	p.compilerOnce.Do(func() { p.comp, p.compErr = build.NewCompiler(p.Build) })
-	return p.comp, p.compErr
+	return p.comp.get(func() (*build.Compiler, error) { return build.NewCompiler(p.Build) })
 }
 
 // Warm learns in the background what a refresh will need.
@@ -81,30 +75,19 @@ func (p *Program) Facts(ctx context.Context, path string) (*build.Facts, error) 
 	f := p.facts[path]
 	if f == nil {
 		if p.facts == nil {
-			p.facts = map[string]*packageFacts{}
+			p.facts = map[string]*lazy[*build.Facts]{}
 		}
-		f = &packageFacts{}
+		f = &lazy[*build.Facts]{}
 		p.facts[path] = f
 	}
 	p.factsMu.Unlock()
-	f.once.Do(func() {
-		defer f.known.Store(true)
+	return f.get(func() (*build.Facts, error) {
 		c, err := p.compiler()
 		if err != nil {
-			f.err = err
-			return
+			return nil, err
 		}
-		f.facts, f.err = c.Facts(context.WithoutCancel(ctx), path)
+		return c.Facts(context.WithoutCancel(ctx), path)
 	})
-	return f.facts, f.err
-}
-
-// packageFacts are the facts of one package, once they are known.
-type packageFacts struct {
-	once  sync.Once
-	known atomic.Bool
-	facts *build.Facts
-	err   error
 }
 
 // FunctionFacts returns what the compiler says of a function as it was built, if that is known already.
@@ -116,10 +99,43 @@ func (p *Program) FunctionFacts(decl string) (*build.FuncFacts, bool) {
 	p.factsMu.Lock()
 	f := p.facts[pkg.Path]
 	p.factsMu.Unlock()
-	if f == nil || !f.known.Load() || f.err != nil {
+	if f == nil {
 		return nil, false
 	}
-	return f.facts.Funcs[decl], true
+	facts, ok := f.peek()
+	if !ok {
+		return nil, false
+	}
+	return facts.Funcs[decl], true
+}
+
+// A lazy is a value that is made when it is first asked for. A failure is not kept: its reason may go, as a full disk
+// does.
+type lazy[T any] struct {
+	mu    sync.Mutex // held while it is made
+	value atomic.Pointer[T]
+}
+
+func (l *lazy[T]) get(make func() (T, error)) (T, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if v := l.value.Load(); v != nil {
+		return *v, nil
+	}
+	v, err := make()
+	if err == nil {
+		l.value.Store(&v)
+	}
+	return v, err
+}
+
+// peek returns the value if it is made already.
+func (l *lazy[T]) peek() (T, bool) {
+	if v := l.value.Load(); v != nil {
+		return *v, true
+	}
+	var none T
+	return none, false
 }
 
 // objectPath is a package's path in object files: that of the main package is main.
@@ -143,8 +159,7 @@ func (p *Program) packageOf(decl string) *BuildPackage {
 // Host returns the linker's view of the build. It is made once: from the store if an earlier process
 // left it there, else from the binary and its objects.
 func (p *Program) Host() (*link.Host, error) {
-	p.hostOnce.Do(func() { p.host, p.hostErr = p.openHost() })
-	return p.host, p.hostErr
+	return p.host.get(p.openHost)
 }
 
 func (p *Program) openHost() (*link.Host, error) {
@@ -175,28 +190,26 @@ func (p *Program) openHost() (*link.Host, error) {
 		if h.Index, err = image.BuildIndex(im, lib); err != nil {
 			return nil, err
 		}
-		if err := p.Store().WriteFile(filepath.Join(dir, "index"), h.Index.Encode()); err != nil {
-			return nil, err
-		}
+		_ = p.Store().WriteFile(filepath.Join(dir, "index"), h.Index.Encode()) // it is made again if it is not there
 	}
-	h.Uses, err = p.hostUses(h, filepath.Join(dir, "uses"))
-	return h, err
+	h.Uses = p.hostUses(h, filepath.Join(dir, "uses"))
+	return h, nil
 }
 
 // hostUses is kept beside the index: it takes a pass over all objects to find.
-func (p *Program) hostUses(h *link.Host, file string) (*link.Uses, error) {
+func (p *Program) hostUses(h *link.Host, file string) *link.Uses {
 	if data, err := os.ReadFile(file); err == nil {
 		var u link.Uses
 		if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&u); err == nil {
-			return &u, nil
+			return &u
 		}
 	}
 	u := link.HostUses(h)
 	var buf bytes.Buffer
-	if err := gob.NewEncoder(&buf).Encode(u); err != nil {
-		return nil, err
+	if err := gob.NewEncoder(&buf).Encode(u); err == nil {
+		_ = p.Store().WriteFile(file, buf.Bytes())
 	}
-	return u, p.Store().WriteFile(file, buf.Bytes())
+	return u
 }
 
 func loadIndex(file string, im *image.Image, lib *object.Library) (*image.Index, error) {

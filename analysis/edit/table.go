@@ -204,7 +204,7 @@ var kinds = [numKinds]kindRow{
 		"another version, replacement or workspace is chosen for a module of the program", "the running build has the old one", restart,
 		"require golang.org/x/sync v0.10.0\nrequire golang.org/x/sync v0.11.0"},
 	LanguageVersion: {507, "language version", Restart, []int{52},
-		"the go version of a module changed", "it can change the meaning of code that is not edited", restart,
+		"the go or toolchain version of a module changed", "it can change the meaning of code that is not edited, or what is made of it", restart,
 		"go 1.21\ngo 1.22"},
 
 	EmbedContent: {601, "embedded file", Restart, []int{58},

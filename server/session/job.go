@@ -33,7 +33,10 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 // analyse compares what the process runs with what the files say.
 func (j *job) analyse(ctx context.Context) error {
 	start := time.Now()
-	var err error
+	err := j.program.CheckToolchain()
+	if err != nil {
+		return err
+	}
 	if j.gen, err = j.program.Generation(j.proc); err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ type Compiler struct {
 
 // NewCompiler returns a compiler for the packages of a baseline. Close it.
 func NewCompiler(b *Baseline) (*Compiler, error) {
-	path, err := b.toolchain("pkg/tool/linux_amd64/compile")
+	path, err := b.toolchain(compilerProgram)
 	if err != nil {
 		return nil, err
 	}

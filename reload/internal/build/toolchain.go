@@ -162,6 +162,15 @@ func toolEnv(recorded []string) []string {
 	return env
 }
 
+// CheckToolchain fails if the toolchain that the program was built with is not where it was. The error says what to do.
+func (b *Baseline) CheckToolchain() error {
+	_, err := b.toolchain(compilerProgram)
+	return err
+}
+
+// compilerProgram is the compiler's path in GOROOT.
+const compilerProgram = "pkg/tool/linux_amd64/compile"
+
 // toolchain is the path of a program of the build's toolchain, by its path in
 // GOROOT. An upgrade may have put another version in its place.
 func (b *Baseline) toolchain(program string) (string, error) {

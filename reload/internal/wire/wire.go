@@ -39,8 +39,8 @@ func List() ([]Process, error) {
 	var errs []error
 	for _, dir := range dirs() {
 		entries, err := os.ReadDir(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+			continue // another user's, who handed the variable down
 		}
 		if err == nil {
 			err = Private(dir)
@@ -133,7 +133,7 @@ func Dial(ctx context.Context, pid int) (*Client, error) {
 	var errs []error
 	for _, dir := range dirs() {
 		path := filepath.Join(dir, patch.SocketName(pid))
-		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 			continue
 		}
 		if err := Private(dir); err != nil {
