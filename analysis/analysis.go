@@ -121,6 +121,9 @@ type Initializer struct {
 	Decl   string // link name of the variable; a blank one has none that is a symbol's
 	ID     decl.ID
 	Syntax *ast.ValueSpec
+	Value  ast.Expr // of Syntax
+	// Closures have no names here: the compiler numbers them through the package.
+	Closures []ClosureMatch
 }
 
 // Reason says why a function is compiled anew.
@@ -144,6 +147,9 @@ func (r Reason) String() string { return reasonNames[r] }
 // loops and the calls of go and defer statements.
 type ClosureMatch struct {
 	New, Old string
+	// NewLiteral and OldLiteral are their numbers in decl.Literals of the function or value that makes them, from 1; 0 for
+	// a closure that is no function literal.
+	NewLiteral, OldLiteral int
 }
 
 // Wrapper is a compiler-made method of a type: with the receiver's pointer or value changed, promoted through embedding,

@@ -29,7 +29,7 @@ func (c *comparison) recompile() error {
 	vars := slices.DeleteFunc(c.changedInitializers(), func(name string) bool { return prog.decl(name) == nil })
 	old := make(map[string]*facts.Decl)
 	for _, p := range c.changed {
-		for _, name := range names {
+		for _, name := range slices.Concat(names, vars) {
 			if p.oldFacts != nil && p.oldFacts.Decl(name) != nil {
 				old[name] = p.oldFacts.Decl(name)
 			}
@@ -168,7 +168,9 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 			name := facts.DeclName(checked.Package, d)
 			syntax[name], ids[name] = d.Func(), d.ID
 			if initializers[name] {
-				set.Initializers = append(set.Initializers, Initializer{Decl: name, ID: d.ID, Syntax: d.Node.(*ast.ValueSpec)})
+				set.Initializers = append(set.Initializers, Initializer{
+					Decl: name, ID: d.ID, Syntax: d.Node.(*ast.ValueSpec), Value: d.Value(), Closures: matchClosures(s.old[name], pkg.Decl(name)),
+				})
 			}
 		}
 		for _, d := range members {
@@ -197,9 +199,11 @@ func (w Wrapper) exists(pkg *facts.Package) bool { return pkg.Decl(w.Symbol) == 
 func matchClosures(old, new *facts.Decl) []ClosureMatch {
 	var list []ClosureMatch
 	for _, n := range lasting(new.Closures) {
-		m := ClosureMatch{New: new.Name + n.Name}
-		if old == nil || slices.ContainsFunc(old.Closures, func(o *facts.Closure) bool { return o.Name == n.Name }) {
-			m.Old = m.New
+		m := ClosureMatch{New: new.Name + n.Name, NewLiteral: n.Literal}
+		if old == nil {
+			m.Old, m.OldLiteral = m.New, n.Literal
+		} else if i := slices.IndexFunc(old.Closures, func(o *facts.Closure) bool { return o.Name == n.Name }); i >= 0 {
+			m.Old, m.OldLiteral = m.New, old.Closures[i].Literal
 		}
 		list = append(list, m)
 	}

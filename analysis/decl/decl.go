@@ -188,6 +188,18 @@ func (d *Decl) ValueMeaning(name func(ast.Expr) string) Hash {
 // Position returns where d is, without regard to //line directives.
 func (d *Decl) Position() token.Position { return d.Parsed.Fset.PositionFor(d.Pos, false) }
 
+// Literals returns the function literals in a tree in the order of the source.
+func Literals(n ast.Node) []*ast.FuncLit {
+	var list []*ast.FuncLit
+	ast.Inspect(n, func(n ast.Node) bool {
+		if lit, ok := n.(*ast.FuncLit); ok {
+			list = append(list, lit)
+		}
+		return true
+	})
+	return list
+}
+
 // HasLiterals reports whether there are function literals in d.
 func (d *Decl) HasLiterals() bool { return d.literals }
 

@@ -31,6 +31,7 @@ func (k ClosureKind) String() string { return closureKindNames[k] }
 type Closure struct {
 	Name     string // link name after that of the declared function, as ".func1.2"
 	Kind     ClosureKind
+	Literal  int       // its number among the function literals of the source, dead code and all, from 1; 0 for others
 	Sig      string    // parameters and results
 	Captures []Capture // in the order in which they lie in the closure
 	Body     decl.Hash
@@ -69,6 +70,7 @@ type walker struct {
 	clock    int // numbers events
 	closures []*Closure
 	captured [][]*types.Var // by closure
+	literals map[*ast.FuncLit]int
 	vars     map[*types.Var]*variable
 }
 
@@ -127,18 +129,22 @@ func initializerClosures(x ast.Expr, info *types.Info, sizes types.Sizes, releas
 	if !mayHaveClosures(x, info) {
 		return nil
 	}
-	w := newWalker(info, sizes, release, goVersion)
+	w := newWalker(x, info, sizes, release, goVersion)
 	w.fn = &context{closure: -1, loop: 1}
 	w.stored(x)
 	w.fillModes()
 	return w.closures
 }
 
-func newWalker(info *types.Info, sizes types.Sizes, release int, goVersion string) *walker {
-	return &walker{
-		info: info, sizes: sizes, release: release, vars: make(map[*types.Var]*variable),
+func newWalker(root ast.Node, info *types.Info, sizes types.Sizes, release int, goVersion string) *walker {
+	w := &walker{
+		info: info, sizes: sizes, release: release, vars: make(map[*types.Var]*variable), literals: make(map[*ast.FuncLit]int),
 		perLoop: goVersion == "" || version.Compare(goVersion, "go1.22") >= 0,
 	}
+	for i, lit := range decl.Literals(root) {
+		w.literals[lit] = i + 1
+	}
+	return w
 }
 
 // walkFunc returns nil if the function makes no closures.
@@ -146,7 +152,7 @@ func walkFunc(fn *ast.FuncDecl, info *types.Info, sizes types.Sizes, release int
 	if fn.Body == nil || !mayHaveClosures(fn.Body, info) {
 		return nil
 	}
-	w := newWalker(info, sizes, release, goVersion)
+	w := newWalker(fn, info, sizes, release, goVersion)
 	obj, ok := info.Defs[fn.Name].(*types.Func)
 	if !ok {
 		return nil
@@ -354,6 +360,7 @@ func (w *walker) literal(lit *ast.FuncLit, lives bool) {
 		return
 	}
 	c := w.enter(Literal, sig, decl.HashNode(lit.Body))
+	w.closures[c.closure].Literal = w.literals[lit]
 	c.backward = backwardLabels(lit.Body)
 	at := w.tick()
 	w.fn = c

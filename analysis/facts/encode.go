@@ -11,7 +11,7 @@ import (
 // The form of a package that is kept: unsigned varints, strings with their length before them, lists with their number
 // before them, fingerprints as 8 bytes, all fields in the order in which the types declare them. The first byte is the
 // version of the form and of what the facts mean.
-const encoding = 3
+const encoding = 4
 
 // Append appends the kept form of p to b.
 func (p *Package) Append(b []byte) []byte {
@@ -72,6 +72,7 @@ func (w *writer) decl(d *Decl) {
 	for _, c := range d.Closures {
 		w.str(c.Name)
 		w.b = append(w.b, byte(c.Kind))
+		w.uint(c.Literal)
 		w.str(c.Sig)
 		w.uint(len(c.Captures))
 		for _, v := range c.Captures {
@@ -209,7 +210,7 @@ func (r *reader) decl() Decl {
 		}
 	}
 	for range r.count() {
-		c := &Closure{Name: r.str(), Kind: ClosureKind(r.enum(byte(Synthetic))), Sig: r.str()}
+		c := &Closure{Name: r.str(), Kind: ClosureKind(r.enum(byte(Synthetic))), Literal: int(r.uint()), Sig: r.str()}
 		for range r.count() {
 			c.Captures = append(c.Captures, Capture{Name: r.str(), Type: r.str(), Mode: Mode(r.enum(byte(Unproven)))})
 		}

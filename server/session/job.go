@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/limeade-go/limeade/analysis"
+	"github.com/limeade-go/limeade/analysis/decl"
 	"github.com/limeade-go/limeade/analysis/edit"
 	"github.com/limeade-go/limeade/analysis/snapshot"
 	"github.com/limeade-go/limeade/reload"
@@ -343,42 +344,54 @@ func methodOf(set analysis.PackageSet, name string) (reload.Wrapper, bool) {
 	return reload.Wrapper{Type: obj, Method: fn}, ok
 }
 
-// pairs matches the function literals of the old and the new source, which analysis has found to be the same
-// ones in the same order; ones that were added come after them.
+// pairs says which function literals of the old and the new source are the same ones.
 func (j *job) pairs(set analysis.PackageSet) []reload.ClosurePair {
 	var pairs []reload.ClosurePair
-	add := func(old *located, new ast.Node) {
+	add := func(old *located, new ast.Node, matches []analysis.ClosureMatch) {
 		if old == nil {
 			return
 		}
-		before, after := literals(old.node), literals(new)
-		for i := range min(len(before), len(after)) {
-			a, b := old.fset.Position(before[i].Pos()), set.Checked.Fset.Position(after[i].Pos())
-			pairs = append(pairs, reload.ClosurePair{OldFile: a.Filename, OldLine: a.Line, NewFile: b.Filename, NewLine: b.Line})
+		before, after := decl.Literals(old.node), decl.Literals(new)
+		kept, came := make([]bool, len(before)), make([]bool, len(after))
+		pair := func(o, n int) {
+			var p reload.ClosurePair
+			if o > 0 {
+				at := old.fset.Position(before[o-1].Pos())
+				p.OldFile, p.OldLine, kept[o-1] = at.Filename, at.Line, true
+			}
+			if n > 0 {
+				at := set.Checked.Fset.Position(after[n-1].Pos())
+				p.NewFile, p.NewLine, came[n-1] = at.Filename, at.Line, true
+			}
+			pairs = append(pairs, p)
+		}
+		for _, m := range matches {
+			if m.OldLiteral > 0 && m.NewLiteral > 0 {
+				pair(m.OldLiteral, m.NewLiteral)
+			}
+		}
+		for i := range before {
+			if !kept[i] {
+				pair(i+1, 0)
+			}
+		}
+		for i := range after {
+			if !came[i] {
+				pair(0, i+1)
+			}
 		}
 	}
 	for _, f := range set.Funcs {
 		if f.Syntax != nil {
-			add(j.oldFunc(set.Path, f), f.Syntax)
+			add(j.oldFunc(set.Path, f), f.Syntax, f.Closures)
 		}
 	}
-	done := map[*ast.ValueSpec]bool{} // it may declare several variables
+	done := map[ast.Expr]bool{} // it may be that of several variables
 	for _, init := range set.Initializers {
-		if !done[init.Syntax] {
-			done[init.Syntax] = true
-			add(j.oldVar(set.Path, init), init.Syntax)
+		if !done[init.Value] {
+			done[init.Value] = true
+			add(j.oldVar(set.Path, init), init.Value, init.Closures)
 		}
 	}
 	return pairs
-}
-
-func literals(n ast.Node) []*ast.FuncLit {
-	var list []*ast.FuncLit
-	ast.Inspect(n, func(n ast.Node) bool {
-		if lit, ok := n.(*ast.FuncLit); ok {
-			list = append(list, lit)
-		}
-		return true
-	})
-	return list
 }

@@ -43,7 +43,7 @@ func isInit(fn *types.Func) bool { return fn.Name() == "init" && fn.Signature().
 func (j *job) oldVar(path string, init analysis.Initializer) *located {
 	for _, d := range decl.Load(j.old, path).Decls() {
 		if d.Kind == decl.Var && d.ID == init.ID {
-			return &located{d.Node, d.Parsed.Fset}
+			return &located{d.Value(), d.Parsed.Fset}
 		}
 	}
 	return nil

@@ -77,7 +77,8 @@ type LineMove struct {
 }
 
 // A ClosurePair says that the function literal that began at OldLine and the one that begins at
-// NewLine are the same one, with the same captured variables.
+// NewLine are the same one, with the same captured variables. One that came or went has no other: there,
+// file and line are zero. There is a pair for each literal of the functions that are compiled again.
 type ClosurePair struct {
 	OldFile string
 	OldLine int

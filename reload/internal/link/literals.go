@@ -52,6 +52,9 @@ type spot struct {
 	line int
 }
 
+func (p ClosurePair) from() spot { return spot{p.OldFile, p.OldLine} }
+func (p ClosurePair) to() spot   { return spot{p.NewFile, p.NewLine} }
+
 // spotOf returns where the source of a function of a stub begins.
 func (l *linker) spotOf(s object.Sym) (spot, error) {
 	fi, err := s.DecodeFuncInfo()
@@ -85,11 +88,13 @@ func (l *linker) adoptLiterals() error {
 	}
 	pairs := map[spot][]ClosurePair{} // by where they began
 	for _, p := range l.req.Pairs {
-		from := spot{p.OldFile, p.OldLine}
-		pairs[from] = append(pairs[from], p)
+		pairs[p.from()] = append(pairs[p.from()], p)
 	}
 	for _, p := range l.req.Pairs {
-		from := spot{p.OldFile, p.OldLine}
+		from := p.from()
+		if p.OldLine == 0 || p.NewLine == 0 {
+			continue // nothing goes on
+		}
 		count := len(pairs[from])
 		delete(pairs, from)
 		if count == 0 {
@@ -102,7 +107,7 @@ func (l *linker) adoptLiterals() error {
 		if !slices.ContainsFunc(live, func(f form) bool { return !replaced[f.entry] }) {
 			continue
 		}
-		for i, r := range match(live, made[spot{p.NewFile, p.NewLine}], count) {
+		for i, r := range match(live, made[p.to()], count) {
 			switch f := live[i]; {
 			case replaced[f.entry]:
 			case r == nil:
@@ -175,7 +180,7 @@ func (h *Host) literal(fn uint64) (image.Func, bool) {
 }
 
 // match finds the new code of each live literal of a line among what the stubs have for that line; nil
-// where it cannot be told. count says how many literals begin there.
+// where it cannot be told. count says how many literals began there.
 func match(live []form, made []*root, count int) []*root {
 	groups := map[string][]*root{} // by the function that they are made in
 	for _, r := range made {
@@ -191,7 +196,12 @@ func match(live []form, made []*root, count int) []*root {
 	}
 	slices.SortFunc(code, func(a, b *root) int { return compareNumbers(a.node.key.Name, b.node.key.Name) })
 	found := make([]*root, len(live))
-	lines := map[string][]int{}
+	// Each time that a function was compiled it numbered them anew; the tables tell these times apart.
+	type making struct {
+		of     string
+		tables FileTables
+	}
+	lines := map[making][]int{}
 	for i, f := range live {
 		of, _ := numbers(f.body.Name)
 		switch {
@@ -199,7 +209,8 @@ func match(live []form, made []*root, count int) []*root {
 		case count == 1 && code != nil:
 			found[i] = code[0]
 		default:
-			lines[of] = append(lines[of], i)
+			by := making{of, f.body.Tables}
+			lines[by] = append(lines[by], i)
 		}
 	}
 	for _, list := range lines {

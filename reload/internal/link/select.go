@@ -160,7 +160,7 @@ func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bo
 	case transient.MatchString(rest):
 		l.fresh[key] = true
 	default:
-		same, err := l.sameClosure(r.old, s)
+		same, err := l.sameClosure(r.old, s, !isInlined(rest))
 		if err != nil {
 			return err
 		}
@@ -225,21 +225,34 @@ func (l *linker) body(name string, entry uint64) (Body, error) {
 	return b, nil
 }
 
-// sameClosure reports whether a function literal of the new source is the one that the live code was
-// compiled from, so that closures which exist already may run the new code.
-func (l *linker) sameClosure(old Body, s object.Sym) (bool, error) {
+// sameClosure reports whether a function literal of the new source is the one that the live code of the same
+// name was compiled from, so that closures which exist already may run the new code. Names are reliable in the
+// function that the literal stands in; where that was inlined they shift, and several literals of one line
+// cannot be told apart. One that was inlined from a function that is not compiled again is never the same:
+// closures that exist go on with the old code, which says what the new one says.
+func (l *linker) sameClosure(old Body, s object.Sym, own bool) (bool, error) {
 	at, err := l.spotOf(s)
 	if err != nil {
 		return false, err
 	}
+	from := spot{old.File, old.StartLine}
+	same, others := 0, 0
 	for _, p := range l.req.Pairs {
-		if p.OldLine == old.StartLine && p.OldFile == old.File && p.NewLine == at.line && p.NewFile == at.file {
-			return true, nil
+		switch o, n := p.from() == from, p.to() == at; {
+		case o && n:
+			same++
+		case o || n:
+			others++
 		}
 	}
-	file, line := moveLine(l.req.Moves, old.File, old.StartLine)
-	return spot{file, line} == at, nil
+	return same > 0 && (own || same+others == 1), nil
 }
+
+// isInlined reports whether what follows the name of a declaration in the name of a function literal, or of what
+// is made in one, begins with the name of a function that was inlined there.
+func isInlined(rest string) bool { return !ownLiteral.MatchString(rest) }
+
+var ownLiteral = regexp.MustCompile(`^(\.func\d+|-range\d+)(\.\d+|-range\d+)*$`)
 
 // compareDicts tells for each generic declaration whether a dictionary of its instances differs from the one
 // that the process has. Its shaped code then cannot serve callers that hold the old dictionary: it gets
