@@ -99,8 +99,8 @@ type PackageSet struct {
 	// Initializers are those of this package's variables of which the function literals are to be compiled anew. They
 	// ran when the program started, as init functions among Funcs did: what lives on is the closures that they made.
 	Initializers []Initializer
-	// Wrappers are functions that the compiler makes of this package's types, or of method values in its functions, and
-	// that may have a function of the set inlined.
+	// Wrappers are functions that the compiler makes of methods of this package's types, and that may have a function of the
+	// set inlined.
 	Wrappers []Wrapper
 	// Instances are variables and types of this package that make instantiations of generic code in the set.
 	Instances []Instance

@@ -176,7 +176,7 @@ func (s *set) spread(d *facts.Decl) {
 			case user.Kind == decl.Var || isInit(user):
 				// It ran. Literals that were inlined into it go on with the code of the functions that they are from.
 				if r.InLiteral() {
-					s.pushInit(user, Inlines)
+					s.pushMaker(user, Inlines)
 				}
 			case isFunc(user):
 				s.push(user.Name, Inlines)
@@ -227,7 +227,7 @@ func pointerTo(typ string) string {
 }
 
 // wrap lists the methods that the compiler makes around d: for pointers if d takes a value, for types that embed d's, and
-// for method values. They are made where the type is declared, and the last ones where they are used.
+// for method values. The last ones are made wherever they are used, all the same; the type's own package can make them, too.
 func (s *set) wrap(d *facts.Decl) {
 	method := facts.Method(d.Name)
 	add := func(pkg, symbol string) {
@@ -242,10 +242,23 @@ func (s *set) wrap(d *facts.Decl) {
 	home := s.owner[d.Name]
 	add(home.Path, pointerTo(receiver(d.Name))+"."+method)
 	for _, pkg := range s.order {
+		if n, ok := pkg.Number(d.Name); ok {
+			for i := range pkg.Decls {
+				if user := &pkg.Decls[i]; slices.Contains(user.Unnamed, n) && (isFunc(user) || user.Kind == decl.Var) {
+					s.pushMaker(user, Inlines)
+				}
+			}
+		}
 		for _, promoted := range pkg.Promotions {
-			if promoted.Target == d.Name {
-				add(pkg.Path, promoted.Type+"."+method)
-				add(pkg.Path, pointerTo(promoted.Type)+"."+method)
+			if promoted.Target != d.Name {
+				continue
+			}
+			add(pkg.Path, promoted.Type+"."+method)
+			add(pkg.Path, pointerTo(promoted.Type)+"."+method)
+			if local := pkg.Local(promoted.Type); local != nil {
+				s.pushMaker(pkg.Decl(local.Owner), Inlines)
+			} else if t := pkg.Decl(promoted.Type); t != nil && t.Flags&facts.Generic != 0 {
+				s.instantiate(t)
 			}
 		}
 	}
@@ -254,7 +267,9 @@ func (s *set) wrap(d *facts.Decl) {
 			for _, value := range []string{recv + "." + method, pointerTo(recv) + "." + method} {
 				n, ok := pkg.Number(value)
 				if ok && slices.ContainsFunc(pkg.Decls, func(u facts.Decl) bool { return slices.Contains(u.Values, n) }) {
-					add(pkg.Path, value+"-fm")
+					if home := s.owner[recv]; home != nil {
+						add(home.Path, value+"-fm")
+					}
 				}
 			}
 		}
@@ -268,13 +283,13 @@ func (s *set) devirtualize(d *facts.Decl) {
 		case user.Kind != decl.Var && !isInit(user):
 			s.push(name, Devirtualizes)
 		case len(user.Closures) > 0:
-			s.pushInit(user, Devirtualizes)
+			s.pushMaker(user, Devirtualizes)
 		}
 	}
 }
 
-// pushInit adds a variable or an init function for the sake of its function literals.
-func (s *set) pushInit(d *facts.Decl, reason Reason) {
+// pushMaker adds a function, or a variable for the sake of what its initialiser makes.
+func (s *set) pushMaker(d *facts.Decl, reason Reason) {
 	if d.Kind == decl.Var {
 		s.initializers[d.Name] = true
 	} else {
@@ -297,7 +312,8 @@ func (p *program) seesThrough(d *facts.Decl) []string {
 	return names
 }
 
-// holders returns the functions and variables with a value of one of the types in their own code, or in what may be inlined there.
+// holders returns the functions and variables with a value of one of the types in their own code, or in what may be
+// inlined there.
 func (p *program) holders(typs map[string]bool) map[string]bool {
 	found := make(map[string]bool)
 	var work []string
@@ -332,7 +348,8 @@ func (p *program) holders(typs map[string]bool) map[string]bool {
 }
 
 // instantiate adds all that is compiled with the dictionaries of generic code: those that refer to it, and for a method
-// all methods of the type, which share one (cmd/compile/internal/noder/writer.go, writerDict).
+// all methods of the type, which share one (cmd/compile/internal/noder/writer.go, writerDict). Types that are made of
+// a generic one instantiate it, too.
 func (s *set) instantiate(d *facts.Decl) {
 	s.generic[d.Name] = true
 	home := s.owner[d.Name]
@@ -340,6 +357,7 @@ func (s *set) instantiate(d *facts.Decl) {
 	if d.Kind == decl.Method {
 		recv := receiver(d.Name)
 		names = append(names, recv)
+		s.generic[recv] = true
 		for i := range home.Decls {
 			if m := &home.Decls[i]; m.Kind == decl.Method && receiver(m.Name) == recv {
 				s.push(m.Name, Instantiates)
@@ -359,6 +377,9 @@ func (s *set) instantiate(d *facts.Decl) {
 					s.instances[pkg.Path] = make(map[Instance]bool)
 				}
 				s.instances[pkg.Path][Instance{Decl: user.Name, Generic: name}] = true
+				if user.Kind == decl.Type && user.Flags&facts.Generic != 0 && !s.generic[user.Name] {
+					s.instantiate(user)
+				}
 			})
 		}
 	}
@@ -396,10 +417,18 @@ func (s *set) bodies() map[string]map[string]bool {
 			add(w.Method, 0)
 		}
 	}
-	for name := range s.initializers {
+	mentions := func(name string) {
 		pkg := s.owner[name]
 		for _, r := range pkg.Decl(name).Refs {
 			add(pkg.Names[r.Target()], 1)
+		}
+	}
+	for name := range s.initializers {
+		mentions(name)
+	}
+	for _, instances := range s.instances {
+		for i := range instances {
+			mentions(i.Decl)
 		}
 	}
 	for len(work) > 0 {

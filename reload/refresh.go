@@ -302,7 +302,7 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		}
 		stubs[i], err = stub.Build(stub.Input{
 			Fset: pkg.Fset, Files: pkg.Files, Src: pkg.Src, Pkg: pkg.Pkg, Info: pkg.Info,
-			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Bound: pkg.Bound, Init: pkg.Init, Export: export,
+			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Bound: pkg.Bound, Init: pkg.Init, Types: pkg.Types, Export: export,
 			ImportFirst: importedOf(pkg, req.Packages[:i]), HostHasType: hasType, Facts: known,
 		})
 		if err != nil {

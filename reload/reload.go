@@ -75,8 +75,9 @@ type Package struct {
 	Keep     []*types.Func // functions to compile; of init functions, only the closures that they made get new code
 	Wrappers []Wrapper
 	Bound    []Binding
-	Init     []*types.Var // variables whose initialisers made closures that are compiled again
-	Made     []string     // link names of wrappers that the compiler makes without being asked
+	Init     []*types.Var      // variables whose initialisers made closures or instances that are compiled again
+	Types    []*types.TypeName // types that are made of instances that are compiled again
+	Made     []string          // link names of wrappers that the compiler makes without being asked
 }
 
 // An Outcome is what a refresh did.

@@ -68,7 +68,7 @@ type collector struct {
 
 	d     *Decl // being collected
 	refs  map[uint32]Ref
-	lists [5]map[uint32]bool // Dynamic, Holds, Values, Instances, Imports
+	lists [6]map[uint32]bool // Dynamic, Holds, Values, Instances, Imports, Unnamed
 }
 
 func (c *collector) number(name string) uint32 {
@@ -137,7 +137,7 @@ func (c *collector) decl(d *decl.Decl) {
 		}
 	}
 	c.d.Refs = slices.Sorted(maps.Values(c.refs))
-	for i, list := range []*[]uint32{&c.d.Dynamic, &c.d.Holds, &c.d.Values, &c.d.Instances, &c.d.Imports} {
+	for i, list := range []*[]uint32{&c.d.Dynamic, &c.d.Holds, &c.d.Values, &c.d.Instances, &c.d.Imports, &c.d.Unnamed} {
 		*list = slices.Sorted(maps.Keys(c.lists[i]))
 	}
 }
@@ -315,6 +315,9 @@ func (c *collector) hold(x ast.Expr) {
 	if !ok || tv.Type == nil {
 		return
 	}
+	if t, ok := pointee(tv.Type).(*types.Struct); ok && embeds(t) {
+		c.promoted(tv.Type, func(_ *types.Func, target string) { c.lists[5][c.number(target)] = true })
+	}
 	if named, _ := baseType(tv.Type); named != nil {
 		obj := named.Obj()
 		if obj.Pkg() == nil || !c.Keep(obj.Pkg().Path()) || types.IsInterface(named) {
@@ -453,7 +456,7 @@ func (c *collector) locals() {
 				var p printer
 				p.typeName(obj)
 				c.pkg.Locals = append(c.pkg.Locals, LocalType{Owner: c.owner(d), Name: obj.Name(), Shape: fingerprint(p.b)})
-				c.promote(c.pkg.Path+"."+obj.Name()+"·"+strconv.Itoa(len(c.pkg.Locals)), obj)
+				c.promote(LinkPath(c.pkg.Path, c.Types.Name())+"."+obj.Name()+"·"+strconv.Itoa(len(c.pkg.Locals)), obj)
 				return true
 			})
 		}
@@ -484,13 +487,29 @@ func (c *collector) promote(name string, obj *types.TypeName) {
 	if !embeds(obj.Type().Underlying()) {
 		return
 	}
-	for sel := range types.NewMethodSet(types.NewPointer(obj.Type())).Methods() {
+	c.promoted(obj.Type(), func(fn *types.Func, target string) {
+		c.pkg.Promotions = append(c.pkg.Promotions, Promotion{Type: name, Method: fn.Name(), Target: target})
+	})
+}
+
+// promoted calls f with each method that a type or what it points to has through embedding, and its link name.
+func (c *collector) promoted(t types.Type, f func(fn *types.Func, target string)) {
+	for sel := range types.NewMethodSet(types.NewPointer(pointee(t))).Methods() {
 		fn, ok := sel.Obj().(*types.Func)
 		if !ok || len(sel.Index()) == 1 || fn.Pkg() == nil || !c.Keep(fn.Pkg().Path()) {
 			continue
 		}
 		if target, ok := LinkName(fn); ok {
-			c.pkg.Promotions = append(c.pkg.Promotions, Promotion{Type: name, Method: fn.Name(), Target: target})
+			f(fn, target)
 		}
 	}
+}
+
+// pointee returns what t points to, or t itself.
+func pointee(t types.Type) types.Type {
+	t = types.Unalias(t)
+	if p, ok := t.(*types.Pointer); ok {
+		return types.Unalias(p.Elem())
+	}
+	return t
 }

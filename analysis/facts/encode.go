@@ -62,7 +62,7 @@ func (w *writer) decl(d *Decl) {
 	for _, r := range d.Refs {
 		w.uint(int(r))
 	}
-	for _, list := range [][]uint32{d.Dynamic, d.Holds, d.Values, d.Instances, d.Imports} {
+	for _, list := range [][]uint32{d.Dynamic, d.Holds, d.Values, d.Instances, d.Imports, d.Unnamed} {
 		w.uint(len(list))
 		for _, n := range list {
 			w.uint(int(n))
@@ -204,7 +204,7 @@ func (r *reader) decl() Decl {
 	for range r.count() {
 		d.Refs = append(d.Refs, Ref(r.name(8)))
 	}
-	for _, list := range []*[]uint32{&d.Dynamic, &d.Holds, &d.Values, &d.Instances, &d.Imports} {
+	for _, list := range []*[]uint32{&d.Dynamic, &d.Holds, &d.Values, &d.Instances, &d.Imports, &d.Unnamed} {
 		for range r.count() {
 			*list = append(*list, uint32(r.name(0)))
 		}

@@ -6,6 +6,7 @@ package facts
 import (
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/limeade-go/limeade/analysis/decl"
@@ -41,6 +42,7 @@ type Decl struct {
 	Values    []uint32 // methods that it takes as values, by their receiver: "pkg.T.M" or "pkg.(*T).M"
 	Instances []uint32 // generic functions and types with the type arguments that they are used with
 	Imports   []uint32 // packages that it names: paths
+	Unnamed   []uint32 // methods that unnamed struct types of expressions in it have through embedding: link names
 	Closures  []*Closure
 }
 
@@ -146,6 +148,16 @@ func (p *Package) index() {
 			p.users[r.Target()] = append(p.users[r.Target()], int32(i))
 		}
 	}
+}
+
+// Local returns the type that is declared in a function and has that name in Promotions, nil for any other.
+func (p *Package) Local(name string) *LocalType {
+	_, number, _ := strings.Cut(name, "·")
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 1 || n > len(p.Locals) {
+		return nil
+	}
+	return &p.Locals[n-1]
 }
 
 // Method returns the name of a method without its receiver, given the link name of a method or function.

@@ -253,7 +253,7 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		Moves: moves(j.report),
 	}
 	for _, set := range j.report.Recompile {
-		if pkg := packageOf(set); len(pkg.Keep)+len(pkg.Init)+len(pkg.Wrappers)+len(pkg.Bound) > 0 {
+		if pkg := packageOf(set); len(pkg.Keep)+len(pkg.Init)+len(pkg.Types)+len(pkg.Wrappers)+len(pkg.Bound) > 0 {
 			req.Packages = append(req.Packages, pkg)
 		}
 		for _, f := range set.Funcs {
@@ -288,6 +288,14 @@ func packageOf(set analysis.PackageSet) reload.Package {
 			}
 		}
 	}
+	for _, name := range instantiating(set) {
+		switch obj := set.Checked.Types.Scope().Lookup(name).(type) {
+		case *types.Var:
+			pkg.Init = append(pkg.Init, obj)
+		case *types.TypeName:
+			pkg.Types = append(pkg.Types, obj)
+		}
+	}
 	for _, f := range set.Funcs {
 		if f.Object != nil {
 			pkg.Keep = append(pkg.Keep, f.Object)
@@ -303,6 +311,16 @@ func packageOf(set analysis.PackageSet) reload.Package {
 		}
 	}
 	return pkg
+}
+
+// instantiating returns the names of the variables and types that instantiate generic code of the set.
+func instantiating(set analysis.PackageSet) []string {
+	var names []string
+	for _, i := range set.Instances {
+		names = append(names, i.Decl[strings.LastIndexByte(i.Decl, '.')+1:])
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // wrapper finds the type and the method of a compiler-made method that can be asked for. Bound methods

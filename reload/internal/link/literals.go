@@ -15,8 +15,8 @@ import (
 // A function literal has several forms in a process: its own, and one in each function that its
 // function was inlined into, init functions and initialisers among them. All forms find the captured
 // variables in the same places, and none knows more of them than the others. So a form whose function
-// is not compiled again goes on with the new code of another one; only the forms of generic code
-// differ, by their dictionaries.
+// is not compiled again goes on with the new code of another one. Forms of generic code serve one shape
+// each, and hold a dictionary.
 
 // literal matches the names of function literals, and those of what is made in them.
 var literal = regexp.MustCompile(`\.func\d+(\..*)?$`)
@@ -70,15 +70,16 @@ func (l *linker) spotOf(s object.Sym) (spot, error) {
 }
 
 // adoptLiterals gives new code to every live form of the function literals that the refresh is about.
-// One that is left behind would be a wrong answer later on.
-func (l *linker) adoptLiterals() error {
+// One that is left behind would be a wrong answer later on. sameDicts says that the new code can serve
+// closures that hold a dictionary.
+func (l *linker) adoptLiterals(sameDicts bool) error {
 	replaced := map[uint64]bool{}
 	made := map[spot][]*root{}
 	for _, r := range l.roots {
 		if r.entry != 0 {
 			replaced[r.entry] = true
 		}
-		if isLiteral(r.node.key.Name) {
+		if isLiteral(r.node.key.Name) && !l.isWrapper(r.node.sym) {
 			at, err := l.spotOf(r.node.sym)
 			if err != nil {
 				return err
@@ -86,19 +87,22 @@ func (l *linker) adoptLiterals() error {
 			made[at] = append(made[at], r)
 		}
 	}
-	pairs := map[spot][]ClosurePair{} // by where they began
+	began, begin, went := map[spot]int{}, map[spot]int{}, map[[2]spot]int{} // how many literals
 	for _, p := range l.req.Pairs {
-		pairs[p.from()] = append(pairs[p.from()], p)
+		began[p.from()]++
+		begin[p.to()]++
+		went[[2]spot{p.from(), p.to()}]++
 	}
+	done := map[spot]bool{}
 	for _, p := range l.req.Pairs {
-		from := p.from()
-		if p.OldLine == 0 || p.NewLine == 0 {
-			continue // nothing goes on
+		from, to := p.from(), p.to()
+		if p.OldLine == 0 || p.NewLine == 0 || done[from] {
+			continue // nothing goes on, or all literals of the line have
 		}
-		count := len(pairs[from])
-		delete(pairs, from)
-		if count == 0 {
-			continue // done with the first one of its line
+		done[from] = true
+		count := began[from]
+		if begin[to] != count || went[[2]spot{from, to}] != count {
+			count = 0 // some came, went, or moved to other lines
 		}
 		live, err := l.liveLiterals(from)
 		if err != nil {
@@ -107,7 +111,7 @@ func (l *linker) adoptLiterals() error {
 		if !slices.ContainsFunc(live, func(f form) bool { return !replaced[f.entry] }) {
 			continue
 		}
-		for i, r := range match(live, made[p.to()], count) {
+		for i, r := range match(live, made[to], count, sameDicts) {
 			switch f := live[i]; {
 			case replaced[f.entry]:
 			case r == nil:
@@ -130,7 +134,7 @@ type form struct {
 func (l *linker) liveLiterals(at spot) ([]form, error) {
 	var list []form
 	for entry, b := range l.state.Bodies {
-		if b.File == at.file && b.StartLine == at.line && isLiteral(b.Name) {
+		if b.File == at.file && b.StartLine == at.line && isLiteral(b.Name) && !b.Wrapper {
 			list = append(list, form{entry, b})
 		}
 	}
@@ -157,7 +161,7 @@ func (l *linker) liveLiterals(at spot) ([]form, error) {
 		if err != nil {
 			return nil, err
 		}
-		if b.File == at.file {
+		if b.File == at.file && !b.Wrapper {
 			list = append(list, form{entry, b})
 		}
 	}
@@ -180,56 +184,57 @@ func (h *Host) literal(fn uint64) (image.Func, bool) {
 }
 
 // match finds the new code of each live literal of a line among what the stubs have for that line; nil
-// where it cannot be told. count says how many literals began there.
-func match(live []form, made []*root, count int) []*root {
-	groups := map[string][]*root{} // by the function that they are made in
+// where it cannot be told. count says how many literals begin there, 0 if that is not what it was: a
+// function numbers all that it makes.
+func match(live []form, made []*root, count int, sameDicts bool) []*root {
+	code := map[string][]*root{} // by the function that makes the literals
 	for _, r := range made {
-		if of, _ := numbers(r.node.key.Name); !strings.Contains(of, "[") {
-			groups[of] = append(groups[of], r)
-		}
+		of, _ := numbers(r.node.key.Name)
+		code[of] = append(code[of], r)
 	}
-	var code []*root // of all literals of the line, in their order: a function numbers those that it makes
-	for of, g := range groups {
-		if (len(g) == count || count == 1) && (code == nil || of < code[0].of()) {
-			code = g
-		}
-	}
-	slices.SortFunc(code, func(a, b *root) int { return compareNumbers(a.node.key.Name, b.node.key.Name) })
 	found := make([]*root, len(live))
+	if count == 0 {
+		return found
+	}
+	plain := "" // one of them that is not generic
+	for of, list := range code {
+		slices.SortFunc(list, func(a, b *root) int { return compareNumbers(a.node.key.Name, b.node.key.Name) })
+		if (count == 1 || len(list) == count) && !isInstance(of) && (plain == "" || of < plain) {
+			plain = of
+		}
+	}
 	// Each time that a function was compiled it numbered them anew; the tables tell these times apart.
 	type making struct {
 		of     string
 		tables FileTables
 	}
-	lines := map[making][]int{}
+	forms := map[making][]int{}
 	for i, f := range live {
 		of, _ := numbers(f.body.Name)
-		switch {
-		case strings.Contains(of, "["):
-		case count == 1 && code != nil:
-			found[i] = code[0]
-		default:
-			by := making{of, f.body.Tables}
-			lines[by] = append(lines[by], i)
-		}
+		by := making{of, f.body.Tables}
+		forms[by] = append(forms[by], i)
 	}
-	for _, list := range lines {
-		if len(list) != len(code) {
-			continue
+	for by, list := range forms {
+		from := code[plain]
+		if isInstance(by.of) {
+			if from = code[by.of]; !sameDicts {
+				continue
+			}
 		}
 		slices.SortFunc(list, func(a, b int) int { return compareNumbers(live[a].body.Name, live[b].body.Name) })
 		for i, at := range list {
-			found[at] = code[i]
+			switch {
+			case count == 1 && len(from) > 0:
+				found[at] = from[0]
+			case len(list) == count && len(from) == count:
+				found[at] = from[i]
+			}
 		}
 	}
 	return found
 }
 
-// of returns the function that makes a function literal.
-func (r *root) of() string {
-	of, _ := numbers(r.node.key.Name)
-	return of
-}
+func isInstance(name string) bool { return strings.Contains(name, "[") }
 
 // numbers splits the name of a function literal: "p.F.func2.1" gives "p.F" and 2, 1.
 func numbers(name string) (of string, n []int) {

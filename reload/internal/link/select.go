@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/limeade-go/limeade/reload/internal/image"
 	"github.com/limeade-go/limeade/reload/internal/object"
 )
 
@@ -79,6 +80,9 @@ func (l *linker) selectRoots() error {
 				}
 				name := s.Name()
 				decl, ok := l.owner(name)
+				if isUnnamedMethod(name) {
+					decl, ok = name, true
+				}
 				if !ok || runsAtStart(name) {
 					continue
 				}
@@ -98,7 +102,7 @@ func (l *linker) selectRoots() error {
 	if len(l.roots) == 0 && len(l.req.Moves) == 0 {
 		return ErrNothing
 	}
-	if err := l.adoptLiterals(); err != nil {
+	if err := l.adoptLiterals(len(changedDicts) == 0); err != nil {
 		return err
 	}
 	return l.checkComplete()
@@ -151,7 +155,7 @@ func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bo
 	}
 	switch rest := strings.TrimPrefix(withoutInstance(key.Name), decl); {
 	case !live:
-	case isPlainInstance(key.Name):
+	case isPlainInstance(key.Name), isUnnamedMethod(key.Name):
 		r.entry = entry // func values and method tables have it
 	case l.req.Fresh[decl] || dictChanged[decl]:
 		l.fresh[key] = true
@@ -180,6 +184,12 @@ func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bo
 	return nil
 }
 
+// isUnnamedMethod reports whether a function is one that the compiler makes of a method which an unnamed struct
+// type has through embedding. No declaration owns it.
+func isUnnamedMethod(name string) bool {
+	return strings.HasPrefix(name, "go:struct {") || strings.HasPrefix(name, "go:(*struct {")
+}
+
 // isPlainInstance reports whether a function stands for one instance of generic code wherever no dictionary
 // can be passed, in func values and method tables. It calls the shaped code, which serves several instances.
 func isPlainInstance(name string) bool {
@@ -190,8 +200,12 @@ func isPlainInstance(name string) bool {
 // stand for method values and function values of generic code.
 func (l *linker) isWrapper(s object.Sym) bool {
 	fi, err := s.DecodeFuncInfo()
+	return err != nil || l.isWrapperID(uint32(fi.FuncID))
+}
+
+func (l *linker) isWrapperID(funcID uint32) bool {
 	id, ok := l.host.Layout.Const("abi.FuncIDWrapper")
-	return err != nil || !ok || int64(fi.FuncID) == id
+	return !ok || int64(funcID) == id
 }
 
 func withoutInstance(name string) string {
@@ -212,7 +226,7 @@ func (l *linker) body(name string, entry uint64) (Body, error) {
 	if !ok || f.Entry != entry-bias {
 		return Body{}, refuse(name, "has no entry in the function table of the running program")
 	}
-	b := Body{Name: f.Name(), Lo: f.Entry + bias, Hi: f.End + bias, Func: f.Addr() + bias, Tables: l.imageTables(), StartLine: int(f.StartLine())}
+	b := Body{Wrapper: l.isWrapperID(f.Field(image.FieldFuncID)), Name: f.Name(), Lo: f.Entry + bias, Hi: f.End + bias, Func: f.Addr() + bias, Tables: l.imageTables(), StartLine: int(f.StartLine())}
 	if lines, ok := l.state.Lines[b.Func]; ok {
 		b.StartLine, b.File = lines.StartLine, lines.File
 		return b, nil

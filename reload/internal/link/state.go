@@ -54,6 +54,7 @@ type Body struct {
 	Tables    FileTables
 	File      string // of its declaration
 	StartLine int
+	Wrapper   bool // the compiler made it up
 }
 
 // A Lines is a function's line table as it stands now, and what is needed to move it again.

@@ -107,6 +107,14 @@ func (b *builder) want() error {
 		b.use(d)
 		b.useInitialiser(d, 0)
 	}
+	for _, t := range b.in.Types {
+		d := b.decls[t]
+		if d == nil {
+			return fmt.Errorf("%s: no such type", t.Name())
+		}
+		b.use(d)
+		b.allFields(t.Type())
+	}
 	for _, obj := range b.in.Export {
 		if fn, ok := obj.(*types.Func); ok {
 			obj = fn.Origin()

@@ -43,7 +43,10 @@ type Input struct {
 	Keep     []*types.Func // the recompile set: functions and methods that are compiled for real
 	Wrappers []Wrapper     // compiler-made methods that are compiled again
 	Bound    []Binding     // method values whose functions are compiled again
-	Init     []*types.Var  // package variables that keep their initialiser: those that the process does not have yet
+	Init     []*types.Var  // package variables that keep their initialiser, for the sake of what it makes
+
+	// Types are types that are kept whole, for the sake of the instantiations that they are made of.
+	Types []*types.TypeName
 
 	// Export lists package-level objects and methods that other stubs need from this stub's archive
 	// (their [Stub.Needs]). If it is not empty, no type is shaped: an importer also inlines bodies
