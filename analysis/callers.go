@@ -49,7 +49,7 @@ func (r *Report) Callers(name string) []string {
 				}
 			})
 		}
-		if first && d.Kind == decl.Method {
+		if first && d.Call != 0 {
 			for _, user := range s.seesThrough(d) {
 				if d := s.decl(user); d.Kind != decl.Var && !isInit(d) {
 					add(user)

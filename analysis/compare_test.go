@@ -119,6 +119,7 @@ type options struct {
 	inlining  map[string]Inlining
 	reserved  string
 	missing   []string
+	profiled  bool
 	moved     string // a new name for the module's directory
 }
 
@@ -139,6 +140,8 @@ func parseOptions(t *testing.T, comment string) options {
 			o.linked = fields
 		case "reserved":
 			o.reserved = value
+		case "profiled":
+			o.profiled = value == "yes"
 		case "missing":
 			o.missing = fields
 		case "moved":
@@ -299,6 +302,7 @@ func testEnv(t *testing.T, old *snapshot.Snapshot, o options) Env {
 			return standard(t, path)
 		},
 		Inlining: func(decl string) Inlining { return o.inlining[decl] },
+		Profiled: o.profiled,
 		Reserved: func(path string) bool { return path == o.reserved },
 		Missing: func(path string) string {
 			if slices.Contains(o.missing, path) {

@@ -9,12 +9,9 @@ import (
 	"github.com/limeade-go/limeade/analysis/snapshot"
 )
 
-// inlineBudget is what a function may cost to be inlined, and callCost the most that a call of one function costs in
-// another (cmd/compile/internal/inline/inl.go, inlineMaxBudget and inlineExtraCallCost and one for the node).
-const (
-	inlineBudget = 80
-	callCost     = 58
-)
+// inlineBudget is what a function may cost to be inlined, and so the most that a call of one adds to the cost of another
+// (cmd/compile/internal/inline/inl.go, inlineMaxBudget and hairyVisitor.doNode).
+const inlineBudget = 80
 
 // A program is the new state of the Local packages that can be touched by an edit: those that changed, and those that
 // import them, directly or not. Packages that are not Local need no look: none of them imports a Local one but through
@@ -181,7 +178,7 @@ func (s *set) spread(d *facts.Decl) {
 			case isFunc(user):
 				s.push(user.Name, Inlines)
 				m := s.members[user.Name]
-				m.saved += callCost * r.Count()
+				m.saved += inlineBudget * r.Count()
 				if r.Count() == facts.MaxCount {
 					m.saved = 1 << 30
 				}
@@ -193,6 +190,8 @@ func (s *set) spread(d *facts.Decl) {
 	}
 	if d.Kind == decl.Method {
 		s.wrap(d)
+	}
+	if d.Call != 0 {
 		s.devirtualize(d)
 	}
 }
@@ -297,15 +296,26 @@ func (s *set) pushMaker(d *facts.Decl, reason Reason) {
 	}
 }
 
-// seesThrough returns the functions and variables in which the compiler may see that a call through an interface is one of d: they
-// call such a method, and a value of a type that has d is in their own code or in what is inlined there.
+// seesThrough returns the functions in which the compiler may see that a call through an interface is one of d: they
+// call such a method, and a value of a type that has d is in their own code or in what is inlined there. With a profile
+// it guesses, of func values too, and any such call may be one (cmd/compile/internal/devirtualize/pgo.go).
 func (p *program) seesThrough(d *facts.Decl) []string {
 	call := p.owner[d.Name].Names[d.Call]
 	var names []string
-	for name := range p.holders(p.receivers(d)) {
-		pkg := p.owner[name]
-		if pkg.Decl(name).Calls(pkg, call, d.Flags&facts.Generic != 0) {
-			names = append(names, name)
+	look := func(pkg *facts.Package, user *facts.Decl) {
+		if (isFunc(user) || user.Kind == decl.Var) && user.Calls(pkg, call, d.Flags&facts.Generic != 0) {
+			names = append(names, user.Name)
+		}
+	}
+	if p.env.Profiled {
+		for _, pkg := range p.order {
+			for i := range pkg.Decls {
+				look(pkg, &pkg.Decls[i])
+			}
+		}
+	} else {
+		for name := range p.holders(p.receivers(d)) {
+			look(p.owner[name], p.decl(name))
 		}
 	}
 	slices.Sort(names)

@@ -264,6 +264,9 @@ func NewBuild(ctx context.Context, tool string, o BuildOptions) (*Program, error
 	return &Program{Build: b}, nil
 }
 
+// Tidy removes from the store, once a day, what belongs to old builds that nothing runs any more.
+func (p *Program) Tidy() error { return p.Store().Tidy(p.BuildID) }
+
 // Toolexec stands between go build and its tools: see [NewBuild]. It returns an exit code.
 func Toolexec(args []string) int { return build.Toolexec(args) }
 

@@ -101,6 +101,8 @@ func (c *collector) decl(d *decl.Decl) {
 			}
 			if sig.Recv() != nil {
 				c.d.Call = c.number(callName(obj))
+			} else if c.Profiled {
+				c.d.Call = c.number(valueCall(sig))
 			}
 		}
 		if neverInlined(n, c.Info, c.Profiled) {
@@ -216,6 +218,9 @@ func (c *collector) walk(root ast.Node) {
 		case *ast.CallExpr:
 			fun := ast.Unparen(n.Fun)
 			runs[fun] = true
+			if c.Profiled {
+				c.indirect(fun)
+			}
 			switch f := fun.(type) {
 			case *ast.IndexExpr:
 				fun = ast.Unparen(f.X)
@@ -289,6 +294,28 @@ func (c *collector) ident(id *ast.Ident, at place) {
 
 // callName names a method by what an interface must have to call it.
 func callName(fn *types.Func) string { return fn.Name() + " " + describe(fn.Signature()) }
+
+// valueCall names a function by what a variable must be to hold it.
+func valueCall(sig *types.Signature) string { return " " + describe(sig) }
+
+// indirect notes a call of a function that is known only when the program runs: with a profile, the compiler may guess it.
+func (c *collector) indirect(fun ast.Expr) {
+	tv := c.Info.Types[fun]
+	if !tv.IsValue() {
+		return
+	}
+	var id *ast.Ident
+	switch f := fun.(type) {
+	case *ast.Ident:
+		id = f
+	case *ast.SelectorExpr:
+		id = f.Sel
+	}
+	_, static := c.Info.Uses[id].(*types.Func)
+	if sig, ok := tv.Type.Underlying().(*types.Signature); ok && !static {
+		c.lists[0][c.number(valueCall(sig))] = true
+	}
+}
 
 func (c *collector) selection(x *ast.SelectorExpr, called bool) {
 	sel := c.Info.Selections[x]

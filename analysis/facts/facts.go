@@ -33,11 +33,11 @@ type Decl struct {
 	Flags Flags
 	Type  Fingerprint // what others can know of it: its type, a constant's value, what a type is made of
 	Value Fingerprint // of a variable's initialiser, however the names in it are imported; 0 if function literals are in it
-	Call  uint32      // of a method: how Dynamic names it; 0 for others, Names[0] is ""
+	Call  uint32      // how Dynamic names it: of a method, and with a profile of a function; 0 for others, Names[0] is ""
 
 	Size      int // syntax nodes of a function's body, at most MaxSize
 	Refs      []Ref
-	Dynamic   []uint32 // methods of interfaces that it calls or takes: "Name signature"
+	Dynamic   []uint32 // methods of interfaces that it calls or takes: "Name signature"; with a profile, of func values " signature"
 	Holds     []uint32 // types with methods that expressions in it have: link names
 	Values    []uint32 // methods that it takes as values, by their receiver: "pkg.T.M" or "pkg.(*T).M"
 	Instances []uint32 // generic functions and types with the type arguments that they are used with

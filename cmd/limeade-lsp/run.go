@@ -74,6 +74,13 @@ func newBuild(r buildRequest) (*reload.Program, error) {
 	return reload.NewBuild(ctx, tool, r.options)
 }
 
+// tidy keeps the store of builds from growing. That it cannot is no reason not to run a program.
+func tidy(p *reload.Program) {
+	if err := p.Tidy(); err != nil {
+		say("%v", err)
+	}
+}
+
 func buildCommand(args []string) int {
 	r, err := parseBuild(args)
 	if err != nil {
@@ -88,9 +95,11 @@ func buildCommand(args []string) int {
 			return misused("build: %v", err)
 		}
 	}
-	if _, err := newBuild(r); err != nil {
+	program, err := newBuild(r)
+	if err != nil {
 		return buildFailed(err)
 	}
+	tidy(program)
 	return 0
 }
 
@@ -106,6 +115,7 @@ func runCommand(args []string) int {
 	if err != nil {
 		return buildFailed(err)
 	}
+	go tidy(program)
 	runner := &session.Runner{
 		Args: r.args,
 		Build: func(ctx context.Context) (*reload.Program, error) {

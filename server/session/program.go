@@ -125,6 +125,7 @@ func (p *program) openBaseline() (*snapshot.Snapshot, error) {
 		Export:    p.export,
 		Inlining:  p.inlining,
 		Missing:   p.missing,
+		Profiled:  p.profiled(),
 		Reserved:  func(path string) bool { return strings.HasPrefix(path, reserved) },
 	}, p.readIndex())
 	return base, nil
@@ -183,6 +184,9 @@ func (p *program) foreignFiles(s *snapshot.Package, f *reload.ForeignPackage, at
 	return nil
 }
 
+// profiled reports whether the program was built with a profile.
+func (p *program) profiled() bool { return p.Main().Profile != "" }
+
 // moduleFiles are the inputs of a build that choose module versions.
 var moduleFiles = map[string]snapshot.OtherKind{
 	"go.mod": snapshot.Module, "go.work": snapshot.Work, "modules.txt": snapshot.Vendor,
@@ -236,7 +240,10 @@ func (p *program) inlining(decl string) analysis.Inlining {
 	case f.CanInline:
 		return analysis.Inlining{State: analysis.Inlinable, Cost: f.Cost}
 	}
-	return analysis.Inlining{State: analysis.NotInlinable}
+	if p.profiled() {
+		return analysis.Inlining{State: analysis.NotInlinable} // what it may cost depends on the profile
+	}
+	return analysis.Inlining{State: analysis.NotInlinable, Cost: f.Cost}
 }
 
 // compareWith notes which generation is compared next: what the compiler said of the build says nothing of

@@ -32,7 +32,7 @@ type Facts struct {
 // FuncFacts are what callers of a function rely on.
 type FuncFacts struct {
 	CanInline bool `json:",omitempty"`
-	Cost      int  `json:",omitempty"` // of inlining it, when it can be
+	Cost      int  `json:",omitempty"` // of inlining it, when it can be or is too complex; 0 when it cannot be for another reason
 	// Generic functions are compiled anew wherever they are instantiated; the
 	// compiler says nothing of their parameters, and of inlining only for
 	// instances that this package has.
@@ -58,7 +58,7 @@ type Capture struct {
 var FactFlags = []string{"-m=2", "-d=escapemutationscalls=1", "-dwarf=false"}
 
 // factsSchema is part of the key under which facts are kept.
-const factsSchema = "facts 1"
+const factsSchema = "facts 2"
 
 // Facts compiles the baseline's sources of a Local package once, at the lowest
 // priority, and returns what the compiler says of them. The answer is kept in
@@ -304,7 +304,7 @@ func receiverName(typ ast.Expr) (name string, generic bool) {
 var (
 	factLine     = regexp.MustCompile(`^(\S.*?):(\d+)(?::(\d+))?: (.*)$`)
 	factInline   = regexp.MustCompile(`^can inline (.+?)(?: with cost (\d+) as: .*)?$`)
-	factNoInline = regexp.MustCompile(`^cannot inline (.+?): `)
+	factNoInline = regexp.MustCompile(`^cannot inline (.+?): (?:function too complex: cost (\d+) exceeds )?`)
 	factCapture  = regexp.MustCompile(`^.+ capturing by (ref|value): (\S+) \(`)
 	factLeak     = regexp.MustCompile(`^leaking param( content)?: (\S+)(?: to result (\S+) level=(\d+))?$`)
 	factFlow     = regexp.MustCompile(`^parameter (\S+) leaks to (.+) for .+ with derefs=(\d+):$`)
@@ -341,7 +341,10 @@ func (in *factParser) line(text string) {
 		}
 	case strings.HasPrefix(msg, "cannot inline "):
 		if m := factNoInline.FindStringSubmatch(msg); m != nil {
-			in.function(m[1], at)
+			f := in.function(m[1], at)
+			if cost, _ := strconv.Atoi(m[2]); !f.CanInline && (f.Cost == 0 || cost < f.Cost) {
+				f.Cost = cost
+			}
 		}
 	case strings.HasPrefix(msg, "leaking param"):
 		switch m := factLeak.FindStringSubmatch(msg); {

@@ -58,6 +58,8 @@ func Variadic(a ...*int) {
 //go:noinline
 func NoInline(p *int) {}
 
+func Complex(p *int) { NoInline(p); NoInline(p) }
+
 func init() {}
 
 func Closures(n int, p *int) func(q *int) int {
@@ -110,6 +112,7 @@ func TestFacts(t *testing.T) {
 		"T.Value":        {CanInline: true, Params: [][]string{none, none}},
 		"Variadic":       {CanInline: true, Params: [][]string{{"content level=1"}}},
 		"NoInline":       {Params: [][]string{none}},
+		"Complex":        {Params: [][]string{none}},
 		"Closures":       {CanInline: true, Params: [][]string{none, {"heap"}}},
 		"Closures.func1": {CanInline: true, Params: [][]string{none}},
 		"Closures.func2": {CanInline: true, Params: [][]string{}},
@@ -147,6 +150,9 @@ func TestFacts(t *testing.T) {
 				ff := *ff
 				if ff.CanInline && ff.Cost == 0 && short != "Blank" && short != "init.0" {
 					t.Errorf("%s: no cost", name)
+				}
+				if short == "Complex" && ff.Cost <= 80 {
+					t.Errorf("%s: cost %d", name, ff.Cost)
 				}
 				ff.Cost = 0
 				if strings.HasPrefix(short, "VeryLong") {

@@ -19,6 +19,7 @@ const (
 	keepAge   = 14 * 24 * time.Hour
 	keepBytes = 8 << 30
 	graceAge  = time.Hour // of files that no build names: one may be about to
+	tidyEvery = 24 * time.Hour
 )
 
 // Limits bound what Prune leaves of builds that are not in use.
@@ -30,7 +31,22 @@ type Limits struct {
 // Prune removes builds that no running program of this machine needs and that
 // are beyond the limits, and whatever only they named. It removes nothing while
 // a build is under way.
-func (s *Store) Prune(limits Limits) error {
+func (s *Store) Prune(limits Limits) error { return s.prune(limits, "") }
+
+// Tidy prunes the store if nobody has done so for a day. The build that it is
+// given is about to be started.
+func (s *Store) Tidy(buildID string) error {
+	marker := filepath.Join(s.dir, "tidied")
+	if fi, err := os.Stat(marker); err == nil && time.Since(fi.ModTime()) < tidyEvery {
+		return nil
+	}
+	if err := s.WriteFile(marker, nil); err != nil {
+		return err
+	}
+	return s.prune(Limits{}, buildID)
+}
+
+func (s *Store) prune(limits Limits, starting string) error {
 	if limits.Age == 0 {
 		limits.Age = keepAge
 	}
@@ -49,6 +65,7 @@ func (s *Store) Prune(limits Limits) error {
 		return err
 	}
 	running := runningBuilds()
+	running[starting] = true
 	slices.SortFunc(builds, func(x, y *keptBuild) int { // those in use first, then the newest
 		if running[x.id] != running[y.id] {
 			if running[x.id] {

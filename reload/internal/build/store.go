@@ -25,6 +25,7 @@ import (
 //	facts/<key>.json              what the compiler said of a package
 //	agent/<sha256>/               copies of the limeade module with this agent in it
 //	tmp/                          unfinished work, not to be relied on
+//	tidied                        when Tidy pruned last
 //	lock                          held shared by writers, alone by Prune
 type Store struct {
 	dir string

@@ -227,6 +227,45 @@ func main() {
 	}
 }
 
+// TestTidy checks that old builds go, once a day, and not the one that is about to be started.
+func TestTidy(t *testing.T) {
+	s, err := OpenStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(id string) {
+		b := &Baseline{Schema: schema, BuildID: id, Built: time.Now().Add(-2 * keepAge), store: s}
+		if err := b.save(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tidied := func(want string) {
+		t.Helper()
+		if err := s.Tidy("starting"); err != nil {
+			t.Fatal(err)
+		}
+		var have []string
+		for _, id := range []string{"starting", "old", "older"} {
+			if _, err := Load(s, id); err == nil {
+				have = append(have, id)
+			}
+		}
+		if got := strings.Join(have, " "); got != want {
+			t.Errorf("there are %q, want %q", got, want)
+		}
+	}
+	add("starting")
+	add("old")
+	tidied("starting")
+	add("older")
+	tidied("starting older")
+	yesterday := time.Now().Add(-tidyEvery)
+	if err := os.Chtimes(filepath.Join(s.Dir(), "tidied"), yesterday, yesterday); err != nil {
+		t.Fatal(err)
+	}
+	tidied("starting")
+}
+
 func TestSweepScratch(t *testing.T) {
 	parent := t.TempDir()
 	for _, name := range []string{scratchPrefix + "left", scratchPrefix + "held", "other"} {
