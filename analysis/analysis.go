@@ -24,6 +24,8 @@ type Env struct {
 	// Export opens the archive, or export data alone, of a package of the program as the build left it; errors that
 	// wrap fs.ErrNotExist say that there is none.
 	Export func(path string) (io.ReadCloser, error)
+	// Built is the source that the export data tell of; nil stands for what the first comparison takes for old.
+	Built *snapshot.Snapshot
 	// Inlining says what the compiler decided about the code of a function that runs now, by link name. It may be nil,
 	// and it may not know yet. Of functions that were compiled anew since the build it must not say what was true
 	// before: callers that have them inlined now would be missed.
@@ -63,7 +65,8 @@ type Report struct {
 	// Errors are the syntax and type errors of changed packages, and of those that rely on what changed in them.
 	Errors []SourceError
 	// Recompile has each package with functions to compile anew, dependencies first. It is empty if there are errors
-	// or an edit needs a restart: then nothing can be applied.
+	// or an edit needs a restart: then nothing can be applied. Between them stand the packages that they import and
+	// that are not as they were built, because of this edit or of earlier ones: see PackageSet.Context.
 	Recompile []PackageSet
 	// Lines says where unchanged code stands now, so that line tables can follow.
 	Lines []decl.LineMove
@@ -95,6 +98,9 @@ func (e SourceError) Error() string {
 type PackageSet struct {
 	Path    string
 	Checked *Checked
+	// Context is set of a package of which what the build left no longer says what importers must know. Where nothing
+	// of it is compiled anew, Checked is nil; Report.Check gives it.
+	Context *Context
 	Funcs   []Func // in the order of the source
 	// Initializers are those of this package's variables of which the function literals are to be compiled anew. They
 	// ran when the program started, as init functions among Funcs did: what lives on is the closures that they made.
@@ -104,6 +110,12 @@ type PackageSet struct {
 	Wrappers []Wrapper
 	// Instances are variables and types of this package that make instantiations of generic code in the set.
 	Instances []Instance
+}
+
+// Context says in what a package is not as it was built: some of its bodies, which the compiler may inline, differ, and
+// more where Looks is set.
+type Context struct {
+	Looks bool // importers see other declarations
 }
 
 // Func is one function to compile anew, with all closures in it.

@@ -46,7 +46,8 @@ type importer struct {
 	// fset has the positions of imported objects. It is not that of the source: file names hold on to all of the
 	// export data that they were read from, and go with them here.
 	fset       *token.FileSet
-	generation int // counts resets: packages of different generations do not belong together
+	generation int                       // counts resets: packages of different generations do not belong together
+	fresh      map[freshKey]freshPackage // guarded by the session
 }
 
 func newImporter(env Env) *importer {
@@ -59,7 +60,7 @@ func newImporter(env Env) *importer {
 func (im *importer) bound() {
 	im.mu.Lock()
 	defer im.mu.Unlock()
-	if im.complete > maxImports {
+	if im.complete+len(im.fresh) > maxImports {
 		im.reset()
 	}
 }
@@ -67,6 +68,7 @@ func (im *importer) bound() {
 func (im *importer) reset() {
 	im.packages = make(map[string]*types.Package)
 	im.complete = 0
+	im.fresh = make(map[freshKey]freshPackage)
 	im.fset = token.NewFileSet()
 	im.fset.AddFile("", importBase, 0)
 	im.generation++
@@ -117,20 +119,16 @@ func newer(goVersion string) string {
 type resolver struct {
 	im    *importer
 	pkg   *snapshot.Package
-	fresh func(path string) (*types.Package, error)
+	fresh map[string]*types.Package
 	err   error // the first that is no fault of the source
 }
 
 func (r *resolver) Import(imp string) (*types.Package, error) {
 	path := r.pkg.ImportPath(imp)
-	var p *types.Package
-	var err error
-	if r.fresh != nil {
-		p, err = r.fresh(path)
+	if p := r.fresh[path]; p != nil {
+		return p, nil
 	}
-	if p == nil && err == nil {
-		p, err = r.im.load(path)
-	}
+	p, err := r.im.load(path)
 	if err != nil && r.err == nil && !errors.Is(err, errNoExport) {
 		r.err = err
 	}
@@ -141,10 +139,9 @@ func (r *resolver) Import(imp string) (*types.Package, error) {
 type checking struct {
 	source decl.Source
 	fset   *token.FileSet
-	bodies map[string]bool     // link names of the functions whose bodies are checked; nil: all
-	rel    func(string) string // for errors
-	// fresh returns a package that is checked from source, in place of what the build left; nil for most.
-	fresh func(path string) (*types.Package, error)
+	bodies map[string]bool           // link names of the functions whose bodies are checked; nil: all
+	rel    func(string) string       // for errors
+	fresh  map[string]*types.Package // packages that take the place of what the build left
 }
 
 // check type-checks a package. Faults of the source are in the list; err is for all else.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -133,68 +132,6 @@ func ReadIndex(r io.Reader) (*Index, error) {
 	return x, nil
 }
 
-// keys computes the fact keys of one snapshot, each package once.
-type keys struct {
-	snapshot *snapshot.Snapshot
-	salt     string
-	done     map[string]factKey // of the package
-	seen     map[string]factKey // of what importers see of the package and of what it relies on
-}
-
-func (s *Session) keys(snap *snapshot.Snapshot) *keys {
-	return &keys{
-		snapshot: snap,
-		salt:     fmt.Sprintf("%s %s %t", s.env.Toolchain, runtime.Version(), s.env.Profiled),
-		done:     make(map[string]factKey),
-		seen:     make(map[string]factKey),
-	}
-}
-
-// of returns the key of a Local package.
-func (k *keys) of(p *snapshot.Package) factKey {
-	if key, ok := k.done[p.Path]; ok {
-		return key
-	}
-	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%q %q %q\n", k.salt, p.Path, p.Name, p.GoVersion)
-	for _, f := range p.Files {
-		fmt.Fprintf(h, "%q %s\n", filepath.Base(f.Path), f.Hash)
-	}
-	for _, imp := range p.Imports {
-		h.Write(k.sees(imp))
-	}
-	key := factKey(h.Sum(nil))
-	k.done[p.Path] = key
-	return key
-}
-
-// sees returns what importers of a package can see of it, transitively; for one that is not Local, its place.
-func (k *keys) sees(path string) []byte {
-	if key, ok := k.seen[path]; ok {
-		return key[:]
-	}
-	k.seen[path] = factKey{} // an import cycle is an error of the source
-	h := sha256.New()
-	p := k.snapshot.Package(path)
-	switch {
-	case p == nil:
-		fmt.Fprintf(h, "%q", path)
-	case !p.Local:
-		fmt.Fprintf(h, "%q %q", path, p.Dir)
-	default:
-		fmt.Fprintf(h, "%q %q", path, p.GoVersion)
-		for _, f := range p.Files {
-			h.Write(binary.LittleEndian.AppendUint64(nil, uint64(decl.Shape(f, k.snapshot.Fset()))))
-		}
-		for _, imp := range p.Imports {
-			h.Write(k.sees(imp))
-		}
-	}
-	key := factKey(h.Sum(nil))
-	k.seen[path] = key
-	return key[:]
-}
-
 // BuildIndex makes sure that index holds the facts of all Local packages of a snapshot, type-checking those that it
 // lacks. Packages whose source has errors are left out.
 func BuildIndex(ctx context.Context, snap *snapshot.Snapshot, env Env, index *Index) error {
@@ -203,13 +140,18 @@ func BuildIndex(ctx context.Context, snap *snapshot.Snapshot, env Env, index *In
 
 // BuildIndex makes sure that the session's index holds the facts of all Local packages of a snapshot.
 func (s *Session) BuildIndex(ctx context.Context, snap *snapshot.Snapshot) error {
+	s.mu.Lock()
 	s.importer.bound()
-	_, err := s.factsOf(ctx, snap, s.keys(snap), importOrder(snap))
+	v, err := s.view(ctx, snap)
+	s.mu.Unlock()
+	if err == nil {
+		_, err = v.factsOf(ctx, importOrder(snap))
+	}
 	return err
 }
 
-// factsOf returns the facts of Local packages that type-check against what the build left, by path.
-func (s *Session) factsOf(ctx context.Context, snap *snapshot.Snapshot, k *keys, packages []*snapshot.Package) (map[string]*facts.Package, error) {
+// factsOf returns the facts of Local packages that type-check, by path.
+func (v *view) factsOf(ctx context.Context, packages []*snapshot.Package) (map[string]*facts.Package, error) {
 	type job struct {
 		pkg *snapshot.Package
 		key factKey
@@ -224,7 +166,7 @@ func (s *Session) factsOf(ctx context.Context, snap *snapshot.Snapshot, k *keys,
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for j := range work {
-				f, err := s.collect(snap, j.pkg, j.key)
+				f, err := v.collect(j.pkg, j.key)
 				mu.Lock()
 				if err != nil && failed == nil {
 					failed = err
@@ -237,8 +179,8 @@ func (s *Session) factsOf(ctx context.Context, snap *snapshot.Snapshot, k *keys,
 		})
 	}
 	for _, p := range packages {
-		key := k.of(p)
-		if f := s.index.get(p.Path, key); f != nil {
+		key := v.key(p)
+		if f := v.index.get(p.Path, key); f != nil {
 			mu.Lock()
 			result[p.Path] = f
 			mu.Unlock()
@@ -258,17 +200,16 @@ func (s *Session) factsOf(ctx context.Context, snap *snapshot.Snapshot, k *keys,
 }
 
 // collect type-checks a package of which the index has no facts; nil if it has errors.
-func (s *Session) collect(snap *snapshot.Snapshot, p *snapshot.Package, key factKey) (*facts.Package, error) {
-	source := decl.Load(snap, p.Path)
-	if len(syntaxErrors(source, snap.Rel)) > 0 {
+func (v *view) collect(p *snapshot.Package, key factKey) (*facts.Package, error) {
+	if len(syntaxErrors(decl.Load(v.snapshot, p.Path), v.snapshot.Rel)) > 0 {
 		return nil, nil
 	}
-	checked, list, err := s.importer.check(checking{source: source, fset: snap.Fset(), rel: snap.Rel})
+	checked, list, err := v.check(p, nil)
 	if err != nil || len(list) > 0 {
 		return nil, err
 	}
-	f := facts.Collect(s.factsInput(snap, checked))
-	s.index.put(p.Path, key, f)
+	f := facts.Collect(v.factsInput(v.snapshot, checked))
+	v.index.put(p.Path, key, f)
 	return f, nil
 }
 

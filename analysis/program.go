@@ -14,7 +14,8 @@ import (
 const inlineBudget = 80
 
 // A program is the new state of the Local packages that can be touched by an edit: those that changed, and those that
-// import them, directly or not. Packages that are not Local need no look: none of them imports a Local one but through
+// import them, directly or not; and of those that are not as they were built, because new code cannot go by what the build
+// left of them. Packages that are not Local need no look: none of them imports a Local one but through
 // a replace directive or a workspace, and then it is Local too.
 type program struct {
 	env      Env
@@ -24,23 +25,25 @@ type program struct {
 }
 
 // program loads the facts of a snapshot that the changed packages touch.
-func (c *comparison) program(snap *snapshot.Snapshot, k *keys) (*program, error) {
+func (c *comparison) program(v *view) (*program, error) {
 	touched := make(map[string]bool)
 	for _, p := range c.changed {
 		touched[p.path()] = true
 	}
 	var cone []*snapshot.Package
-	for _, p := range importOrder(snap) {
+	for _, p := range importOrder(v.snapshot) {
 		if touched[p.Path] || slices.ContainsFunc(p.Imports, func(imp string) bool { return touched[imp] }) {
 			touched[p.Path] = true
 			cone = append(cone, p)
+		} else if built := c.built.Package(p.Path); built == nil || !built.SameSource(p) {
+			cone = append(cone, p)
 		}
 	}
-	known, err := c.factsOf(c.ctx, snap, k, cone)
+	known, err := v.factsOf(c.ctx, cone)
 	if err != nil {
 		return nil, err
 	}
-	prog := &program{env: c.env, snapshot: snap, owner: make(map[string]*facts.Package)}
+	prog := &program{env: c.env, snapshot: v.snapshot, owner: make(map[string]*facts.Package)}
 	for _, p := range cone {
 		f := known[p.Path]
 		if f == nil {

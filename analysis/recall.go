@@ -7,8 +7,8 @@ import (
 	"github.com/limeade-go/limeade/analysis/snapshot"
 )
 
-// checkedPackage returns a type-checked package of the new snapshot with the bodies of those functions, from this
-// comparison or one before.
+// checkedPackage returns a type-checked package of the new snapshot with the bodies of those functions, or of all if it is
+// nil, from this comparison or one before.
 func (c *comparison) checkedPackage(path string, bodies map[string]bool) (*Checked, error) {
 	if p := c.byPath[path]; p != nil && p.checked != nil && p.checked.covers(bodies) {
 		return p.checked, nil
@@ -19,23 +19,17 @@ func (c *comparison) checkedPackage(path string, bodies map[string]bool) (*Check
 		return checked, nil
 	}
 	wanted := maps.Clone(bodies)
-	if wanted == nil {
-		wanted = make(map[string]bool)
+	if wanted != nil {
+		maps.Copy(wanted, had)
 	}
-	maps.Copy(wanted, had)
-	if c.fresh[path] != nil {
-		wanted = nil
-	}
-	checked, list, err := c.checkNew(p, wanted)
+	checked, list, err := c.after.check(p, wanted)
 	if err != nil {
 		return nil, err
 	}
 	if len(list) > 0 {
 		return nil, list[0]
 	}
-	if !c.stale[path] {
-		c.keep(c.newKeys.of(p), checked)
-	}
+	c.keep(c.after.key(p), checked)
 	return checked, nil
 }
 
@@ -56,13 +50,10 @@ func (c *Checked) covers(bodies map[string]bool) bool {
 }
 
 // recall returns a package of the new snapshot that was type-checked before with those bodies, nil if it was not: against
-// the export data that it relies on still, and in the same importer. In the second case it returns the bodies with which
+// packages that look as they do now, and in the same importer. In the second case it returns the bodies with which
 // it was checked, if any.
 func (c *comparison) recall(p *snapshot.Package, bodies map[string]bool) (*Checked, map[string]bool) {
-	if slices.ContainsFunc(p.Imports, func(imp string) bool { return c.stale[imp] }) {
-		return nil, nil
-	}
-	key := c.newKeys.of(p)
+	key := c.after.key(p)
 	for i, r := range c.recent {
 		if r.key != key || r.importer != c.importer.generation {
 			continue

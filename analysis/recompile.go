@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"cmp"
+	"context"
 	"go/ast"
 	"go/types"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"github.com/limeade-go/limeade/analysis/decl"
 	"github.com/limeade-go/limeade/analysis/edit"
 	"github.com/limeade-go/limeade/analysis/facts"
+	"github.com/limeade-go/limeade/analysis/snapshot"
 )
 
 // recompile finds what has to be compiled anew, and which package variables have a value that follows from code that
@@ -21,7 +23,7 @@ func (c *comparison) recompile() error {
 	if len(c.changedFuncs())+len(c.changedInitializers()) == 0 {
 		return nil
 	}
-	prog, err := c.program(c.new, c.newKeys)
+	prog, err := c.program(c.after)
 	if err != nil {
 		return err
 	}
@@ -132,8 +134,17 @@ func (c *comparison) placeIn(prog *program, name string) place {
 func (c *comparison) sets(s *set) ([]PackageSet, error) {
 	var sets []PackageSet
 	need := s.bodies()
+	inOrder := make(map[string]*facts.Package)
 	for _, pkg := range s.order {
-		set := PackageSet{Path: pkg.Path}
+		inOrder[pkg.Path] = pkg
+	}
+	for _, p := range importOrder(c.new) {
+		pkg := inOrder[p.Path]
+		set := PackageSet{Path: p.Path, Context: c.context(p)}
+		if pkg == nil {
+			sets = append(sets, set)
+			continue
+		}
 		initializers := make(map[string]bool)
 		for i := range pkg.Decls {
 			if name := pkg.Decls[i].Name; s.initializers[name] {
@@ -155,6 +166,7 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 			}
 		}
 		if len(members)+len(initializers)+len(set.Wrappers)+len(set.Instances) == 0 {
+			sets = append(sets, set)
 			continue
 		}
 		checked, err := c.checkedPackage(pkg.Path, need[pkg.Path])
@@ -184,7 +196,39 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 		}
 		sets = append(sets, set)
 	}
-	return sets, nil
+	return c.withContext(sets), nil
+}
+
+// context returns in what a package is not as it was built, nil if it is.
+func (c *comparison) context(p *snapshot.Package) *Context {
+	if built := c.built.Package(p.Path); p.Name == "main" || built != nil && built.SameSource(p) && c.after.fresh[p.Path] == nil {
+		return nil
+	}
+	return &Context{Looks: c.after.fresh[p.Path] != nil}
+}
+
+// withContext leaves out the packages with nothing to compile anew, but for those that are not as they were built and
+// that others import, directly or not.
+func (c *comparison) withContext(sets []PackageSet) []PackageSet {
+	imported := make(map[string]bool)
+	order := importOrder(c.new)
+	for _, p := range slices.Backward(order) {
+		if imported[p.Path] || slices.ContainsFunc(sets, func(s PackageSet) bool { return s.Path == p.Path && s.Checked != nil }) {
+			for _, imp := range p.Imports {
+				imported[imp] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(sets, func(s PackageSet) bool { return s.Checked == nil && (s.Context == nil || !imported[s.Path]) })
+}
+
+// Check returns a package of the new source, type-checked with all bodies.
+func (r *Report) Check(ctx context.Context, path string) (*Checked, error) {
+	c := r.comparison
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ctx = ctx
+	return c.checkedPackage(path, nil)
 }
 
 func compareWrappers(a, b Wrapper) int {

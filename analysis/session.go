@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"go/types"
 	"maps"
 	"path"
 	"slices"
@@ -28,13 +27,14 @@ type Session struct {
 	mu     sync.Mutex // one comparison at a time; guards the rest
 	recent []recentCheck
 	apis   map[apiKey]facts.APIDiff
+	built  *snapshot.Snapshot // of which export data tell
 }
 
-// An apiKey is a version of a package as others see it.
+// An apiKey is two versions of a package as others see them.
 type apiKey struct {
 	path     string
 	importer int // generation of imported packages
-	sees     factKey
+	old, new factKey
 }
 
 // A recentCheck is a type-checked package and what it follows from.
@@ -85,11 +85,10 @@ func (s *Session) Compare(ctx context.Context, old, new *snapshot.Snapshot) (*Re
 	s.importer.bound()
 	c := &comparison{
 		Session: s, ctx: ctx, old: old, new: new,
-		oldKeys: s.keys(old), newKeys: s.keys(new),
-		report: &Report{}, byPath: make(map[string]*changedPackage),
-		stale: make(map[string]bool), fresh: make(map[string]*types.Package),
+		report: &Report{}, byPath: make(map[string]*changedPackage), suspect: make(map[string]bool),
 	}
 	for _, step := range []func() error{
+		c.views,
 		c.modules,
 		c.diff,
 		c.check,
@@ -113,18 +112,17 @@ func (s *Session) Compare(ctx context.Context, old, new *snapshot.Snapshot) (*Re
 // A comparison is one run of Compare.
 type comparison struct {
 	*Session
-	ctx              context.Context
-	old, new         *snapshot.Snapshot
-	oldKeys, newKeys *keys
-	report           *Report
+	ctx           context.Context
+	old, new      *snapshot.Snapshot
+	before, after *view // of old and new
+	report        *Report
 
 	changed []*changedPackage // dependencies first
 	byPath  map[string]*changedPackage
 
-	stale        map[string]bool           // packages whose API changed, and what relies on them
-	fresh        map[string]*types.Package // those of them that were checked
-	namesChanged []string                  // link names of functions, variables and constants that importers knew
-	typesChanged bool                      // types or methods that importers knew changed
+	suspect      map[string]bool // packages whose API changed, and what relies on them
+	namesChanged []string        // link names of functions, variables and constants that importers knew
+	typesChanged bool            // types or methods that importers knew changed
 }
 
 // A changedPackage is one package of which the source differs.
@@ -149,6 +147,14 @@ func (c *comparison) add(k edit.Kind, name string, at place, detail string) {
 	c.report.Edits = append(c.report.Edits, edit.Edit{
 		Kind: k, Decl: name, File: c.new.Rel(at.file), Line: at.line, Column: at.column, Detail: detail,
 	})
+}
+
+// views finds out how the packages of both snapshots see each other.
+func (c *comparison) views() (err error) {
+	if c.before, err = c.view(c.ctx, c.old); err == nil {
+		c.after, err = c.view(c.ctx, c.new)
+	}
+	return err
 }
 
 // diff finds the packages that differ, and in what.
@@ -290,9 +296,9 @@ func (c *comparison) check() error {
 		return err
 	}
 	for _, p := range importOrder(c.new) {
-		relies := slices.ContainsFunc(p.Imports, func(imp string) bool { return c.stale[imp] })
+		relies := slices.ContainsFunc(p.Imports, func(imp string) bool { return c.suspect[imp] })
 		if relies {
-			c.stale[p.Path] = true
+			c.suspect[p.Path] = true
 		}
 		pkg := c.byPath[p.Path]
 		if pkg == nil {
@@ -318,9 +324,9 @@ func (c *comparison) check() error {
 		var list []SourceError
 		checked, _ := c.recall(p, bodies)
 		if checked == nil {
-			checked, list, err = c.checkNew(p, bodies)
+			checked, list, err = c.after.check(p, bodies)
 			if err == nil && len(list) > 0 && bodies != nil {
-				checked, list, err = c.checkNew(p, nil) // all errors, unused imports among them
+				checked, list, err = c.after.check(p, nil) // all errors, unused imports among them
 			}
 			if err != nil {
 				return err
@@ -329,15 +335,12 @@ func (c *comparison) check() error {
 		c.report.Errors = append(c.report.Errors, list...)
 		if pkg != nil {
 			pkg.checked = checked
-			if pkg.broken = len(list) > 0; !pkg.broken && !relies {
-				c.keep(c.newKeys.of(p), checked)
+			if pkg.broken = len(list) > 0; !pkg.broken {
+				c.keep(c.after.key(p), checked)
 			}
 			if err := c.compareAPI(checked); err != nil {
 				return err
 			}
-		}
-		if c.stale[p.Path] {
-			c.fresh[p.Path] = checked.Types
 		}
 	}
 	return nil
@@ -359,7 +362,7 @@ func (c *comparison) likelyBodies() (map[string]map[string]bool, error) {
 	if len(likely) == 0 {
 		return nil, nil
 	}
-	prog, err := c.program(c.old, c.oldKeys)
+	prog, err := c.program(c.before)
 	if err != nil {
 		return nil, err
 	}
@@ -377,51 +380,31 @@ func (c *comparison) likelyBodies() (map[string]map[string]bool, error) {
 	return likely, nil
 }
 
-// checkNew type-checks a package of the new snapshot, with those bodies; nil stands for all.
-func (c *comparison) checkNew(p *snapshot.Package, bodies map[string]bool) (*Checked, []SourceError, error) {
-	source := decl.Load(c.new, p.Path)
-	return c.importer.check(checking{source: source, fset: c.new.Fset(), fresh: c.freshPackage, bodies: bodies, rel: c.new.Rel})
-}
-
-// freshPackage returns a package whose export data is stale: its API changed, or it relies on one of which it did. One
-// that no edit touches is checked without bodies, when it is first asked for.
-func (c *comparison) freshPackage(path string) (*types.Package, error) {
-	if !c.stale[path] || c.fresh[path] != nil {
-		return c.fresh[path], nil
-	}
-	checked, _, err := c.checkNew(c.new.Package(path), map[string]bool{})
-	if err != nil {
-		return nil, err
-	}
-	c.fresh[path] = checked.Types
-	return checked.Types, nil
-}
-
-// compareAPI notes what importers of a package see that they did not see in the build. No package imports main.
+// compareAPI notes what importers of a package see that they did not see before. No package imports main.
 func (c *comparison) compareAPI(checked *Checked) error {
 	if checked.Package.Name == "main" {
 		return nil
 	}
 	path := checked.Package.Path
-	built, err := c.importer.load(path)
+	before, err := c.before.load(path)
 	if errors.Is(err, errNoExport) {
-		c.stale[path], c.typesChanged = true, true
+		c.suspect[path], c.typesChanged = true, true
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	key := apiKey{path, c.importer.generation, factKey(c.newKeys.sees(path))}
+	key := apiKey{path, c.importer.generation, c.before.seen(c.old.Package(path)), c.after.seen(checked.Package)}
 	diff, ok := c.apis[key]
 	if !ok {
-		diff = facts.CompareAPI(built, checked.Types)
+		diff = facts.CompareAPI(before, checked.Types)
 		if len(c.apis) > maxImports {
 			clear(c.apis)
 		}
 		c.apis[key] = diff
 	}
 	if !diff.Same {
-		c.stale[path] = true
+		c.suspect[path] = true
 		c.typesChanged = c.typesChanged || diff.Types
 		c.namesChanged = append(c.namesChanged, diff.Names...)
 	}
@@ -440,7 +423,7 @@ func (c *comparison) affected(p *snapshot.Package) bool {
 	if old == nil {
 		return true
 	}
-	f := c.index.get(p.Path, c.oldKeys.of(old))
+	f := c.index.get(p.Path, c.before.key(old))
 	return f == nil || slices.ContainsFunc(c.namesChanged, func(name string) bool {
 		_, refers := f.Number(name)
 		return refers
@@ -468,7 +451,7 @@ func (c *comparison) facts() error {
 	if len(old) == 0 {
 		return nil
 	}
-	before, err := c.factsOf(c.ctx, c.old, c.oldKeys, old)
+	before, err := c.before.factsOf(c.ctx, old)
 	if err != nil {
 		return err
 	}
@@ -479,7 +462,7 @@ func (c *comparison) facts() error {
 		if p.oldFacts = before[p.path()]; p.oldFacts == nil {
 			return fmt.Errorf("package %s: the source of the running build has errors", p.path())
 		}
-		key := c.newKeys.of(p.new.Package)
+		key := c.after.key(p.new.Package)
 		if p.newFacts = c.index.get(p.path(), key); p.newFacts == nil {
 			if changed := p.changedBodies(); changed != nil {
 				p.newFacts = facts.Update(p.oldFacts, c.factsInput(c.new, p.checked), changed)

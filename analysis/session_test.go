@@ -214,12 +214,23 @@ func TestIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	signature := edited(t, c.old, "p/p.go", "type T struct{}", "type T struct{ a int }")
-	keys := s.keys(body)
-	if keys.of(body.Package("example.com/m/q")) != s.keys(c.old).of(c.old.Package("example.com/m/q")) {
+	key := func(snap *snapshot.Snapshot) factKey {
+		t.Helper()
+		v, err := s.view(context.Background(), snap)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.key(snap.Package("example.com/m/q"))
+	}
+	built := key(c.old)
+	if key(body) != built {
 		t.Error("a body changes what is known of importers")
 	}
-	if keys = s.keys(signature); keys.of(signature.Package("example.com/m/q")) == s.keys(c.old).of(c.old.Package("example.com/m/q")) {
+	if key(signature) == built {
 		t.Error("a type does not change what is known of importers")
+	}
+	if key(edited(t, c.old, "p/p.go", "type T struct{}", "type T struct{}\n\nfunc unseen() {}")) != built {
+		t.Error("a function that importers cannot see changes what is known of them")
 	}
 	for i := range b.Len() {
 		broken := bytes.Clone(b.Bytes())

@@ -13,6 +13,7 @@ import (
 
 	"github.com/limeade-go/limeade/reload/internal/build"
 	"github.com/limeade-go/limeade/reload/internal/link"
+	"github.com/limeade-go/limeade/reload/internal/object"
 	"github.com/limeade-go/limeade/reload/internal/stub"
 	"github.com/limeade-go/limeade/reload/patch"
 )
@@ -292,10 +293,19 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		}
 		return stub.Fact{CanInline: f.CanInline, Params: f.Params}, true
 	}
-	stubs := make([]*stub.Stub, len(req.Packages))
+	packages := slices.Clone(req.Packages)
+	stubs := make([]*stub.Stub, len(packages))
 	needs := map[string]map[string]bool{}
-	for i := len(req.Packages) - 1; i >= 0; i-- {
-		pkg := &req.Packages[i]
+	for i := len(packages) - 1; i >= 0; i-- {
+		pkg := &packages[i]
+		if context := pkg.Context; context != nil {
+			if !p.matters(pkg, needs[pkg.Path], req.Stale) {
+				continue
+			}
+			if *pkg, err = context.Load(); err != nil {
+				return nil, err
+			}
+		}
 		export, err := pkg.objects(needs[pkg.Path])
 		if err != nil {
 			return nil, err
@@ -303,7 +313,7 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		stubs[i], err = stub.Build(stub.Input{
 			Fset: pkg.Fset, Files: pkg.Files, Src: pkg.Src, Pkg: pkg.Pkg, Info: pkg.Info,
 			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Bound: pkg.Bound, Init: pkg.Init, Types: pkg.Types, Export: export,
-			ImportFirst: importedOf(pkg, req.Packages[:i]), HostHasType: hasType, Facts: known,
+			ImportFirst: importedOf(pkg, packages[:i]), HostHasType: hasType, Facts: known,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", pkg.Path, err)
@@ -324,8 +334,11 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		}
 	}()
 	deps := map[string]string{}
-	for i := range req.Packages {
-		pkg := &req.Packages[i]
+	for i := range packages {
+		pkg := &packages[i]
+		if stubs[i] == nil {
+			continue
+		}
 		files := map[string][]byte{}
 		for _, f := range stubs[i].Files {
 			files[f.Name] = f.Content
@@ -367,6 +380,18 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 	slices.Sort(c.decls)
 	c.decls = slices.Compact(c.decls)
 	return c, nil
+}
+
+// matters reports whether what the build left of a package would mislead those that need some names of it.
+func (p *Program) matters(pkg *Package, needs map[string]bool, stale func(string) bool) bool {
+	prefix := object.PathToPrefix(p.objectPath(pkg.Path)) + "."
+	for name := range needs {
+		recv, method, isMethod := strings.Cut(name, ".")
+		if pkg.Context.Looks || stale(prefix+name) || isMethod && stale(prefix+"(*"+recv+")."+method) {
+			return true
+		}
+	}
+	return false
 }
 
 // names are the link names of functions.

@@ -78,6 +78,16 @@ type Package struct {
 	Init     []*types.Var      // variables whose initialisers made closures or instances that are compiled again
 	Types    []*types.TypeName // types that are made of instances that are compiled again
 	Made     []string          // link names of wrappers that the compiler makes without being asked
+
+	// Context is set of a package of which nothing is compiled anew, but which is not as it was built. Then all but
+	// Path is empty.
+	Context *Context
+}
+
+// A Context is what the packages of a request may have to know of one that they import.
+type Context struct {
+	Looks bool                    // importers see other declarations than in the build
+	Load  func() (Package, error) // called where they do have to know it
 }
 
 // An Outcome is what a refresh did.

@@ -253,8 +253,17 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		Moves: moves(j.report),
 	}
 	for _, set := range j.report.Recompile {
-		if pkg := packageOf(set); len(pkg.Keep)+len(pkg.Init)+len(pkg.Types)+len(pkg.Wrappers)+len(pkg.Bound) > 0 {
+		var pkg reload.Package
+		if set.Checked != nil {
+			pkg = packageOf(set)
+		}
+		if len(pkg.Keep)+len(pkg.Init)+len(pkg.Types)+len(pkg.Wrappers)+len(pkg.Bound) > 0 {
 			req.Packages = append(req.Packages, pkg)
+		} else if set.Context != nil {
+			req.Packages = append(req.Packages, reload.Package{Path: set.Path, Context: &reload.Context{
+				Looks: set.Context.Looks,
+				Load:  func() (reload.Package, error) { return j.context(ctx, set.Path) },
+			}})
 		}
 		for _, f := range set.Funcs {
 			stale[f.Decl] = true
@@ -262,6 +271,15 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		req.Pairs = append(req.Pairs, j.pairs(set)...)
 	}
 	return req, nil
+}
+
+// context is a package of which nothing is compiled anew.
+func (j *job) context(ctx context.Context, path string) (reload.Package, error) {
+	checked, err := j.report.Check(ctx, path)
+	if err != nil {
+		return reload.Package{}, err
+	}
+	return packageOf(analysis.PackageSet{Path: path, Checked: checked}), nil
 }
 
 func moves(r *analysis.Report) []reload.LineMove {

@@ -122,6 +122,7 @@ func (p *program) openBaseline() (*snapshot.Snapshot, error) {
 	reserved := path.Dir(p.Agent) + "/"
 	p.analysis = analysis.NewSession(analysis.Env{
 		Toolchain: p.GoVersion,
+		Built:     base,
 		Export:    p.export,
 		Inlining:  p.inlining,
 		Missing:   p.missing,
