@@ -75,8 +75,8 @@ func (l *linker) selectRoots() error {
 		for _, o := range l.lib.Package(l.req.Stubs[i].Package).Objects {
 			for j := range o.NumDefs() {
 				s := o.Sym(j)
-				if s.Kind() != object.Text {
-					continue
+				if s.Kind() != object.Text || s.Size() == 0 {
+					continue // a function literal that was inlined wherever it is used leaves its name, but no code
 				}
 				name := s.Name()
 				decl, ok := l.owner(name)
