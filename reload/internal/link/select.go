@@ -141,10 +141,9 @@ func (h *Host) instances(decl string) []string {
 
 func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bool) error {
 	key := keyOf(s)
-	n := l.add(s)
+	n := l.rootNode(s)
 	l.byKey[key] = n
 	r := &root{node: n}
-	l.roots = append(l.roots, r)
 	entry, live := l.address(key)
 	if live {
 		old, err := l.body(key.Name, entry)
@@ -181,6 +180,16 @@ func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bo
 			l.byKey[Key{Name: key.Name + "·f"}] = l.add(fv)
 		}
 	}
+	for _, other := range l.roots {
+		if r.entry == 0 || other.entry != r.entry {
+			continue
+		}
+		if other.node != r.node {
+			return refuse(key.Name, "has the same code as %s in the running program, and another one from now on", other.node.key.Name)
+		}
+		return nil
+	}
+	l.roots = append(l.roots, r)
 	return nil
 }
 
@@ -188,6 +197,21 @@ func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bo
 // type has through embedding. No declaration owns it.
 func isUnnamedMethod(name string) bool {
 	return strings.HasPrefix(name, "go:struct {") || strings.HasPrefix(name, "go:(*struct {")
+}
+
+// rootNode puts a root's code into the patch. From Go 1.27 on function literals are content-addressed: those of
+// equal code are one function.
+func (l *linker) rootNode(s object.Sym) *node {
+	if !s.IsContentHashed() {
+		return l.add(s)
+	}
+	id := contentKey{s.ContentHash(), s.Size()}
+	n := l.byHash[id]
+	if n == nil {
+		n = l.add(s)
+		l.byHash[id] = n
+	}
+	return n
 }
 
 // isPlainInstance reports whether a function stands for one instance of generic code wherever no dictionary
