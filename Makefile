@@ -33,4 +33,4 @@ load:
 
 # stress swaps running functions for a minute on each toolchain.
 stress:
-	LIMEADE_STRESS=60s $(GO) test -timeout 30m -v ./reload/internal/proof/stress
+	LIMEADE_STRESS=60s $(GO) test -timeout 40m -v ./reload/internal/proof/stress
