@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/limeade-go/limeade/reload/internal/image"
@@ -180,14 +181,8 @@ func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bo
 			l.byKey[Key{Name: key.Name + "·f"}] = l.add(fv)
 		}
 	}
-	for _, other := range l.roots {
-		if r.entry == 0 || other.entry != r.entry {
-			continue
-		}
-		if other.node != r.node {
-			return refuse(key.Name, "has the same code as %s in the running program, and another one from now on", other.node.key.Name)
-		}
-		return nil
+	if other := l.rootAt(r.entry); other != nil {
+		return l.shareEntry(other, r)
 	}
 	l.roots = append(l.roots, r)
 	return nil
@@ -197,6 +192,35 @@ func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bo
 // type has through embedding. No declaration owns it.
 func isUnnamedMethod(name string) bool {
 	return strings.HasPrefix(name, "go:struct {") || strings.HasPrefix(name, "go:(*struct {")
+}
+
+// rootAt returns the root that takes over an entry of the process.
+func (l *linker) rootAt(entry uint64) *root {
+	i := slices.IndexFunc(l.roots, func(r *root) bool { return entry != 0 && r.entry == entry })
+	if i < 0 {
+		return nil
+	}
+	return l.roots[i]
+}
+
+// shareEntry decides for two function literals that are one function of the process: forms of one literal can
+// go on with the code of either.
+func (l *linker) shareEntry(first, second *root) error {
+	if first.node == second.node {
+		return nil
+	}
+	a, err := l.spotOf(first.node.sym)
+	if err != nil {
+		return err
+	}
+	b, err := l.spotOf(second.node.sym)
+	if err != nil {
+		return err
+	}
+	if a != b {
+		return refuse(second.node.key.Name, "has the same code as %s in the running program, and another one from now on", first.node.key.Name)
+	}
+	return nil
 }
 
 // rootNode puts a root's code into the patch. From Go 1.27 on function literals are content-addressed: those of
