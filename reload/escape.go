@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/limeade-go/limeade/reload/internal/build"
 	"github.com/limeade-go/limeade/reload/internal/object"
 )
 
@@ -21,16 +22,32 @@ import (
 // has them. A function that is not there is as the build compiled it.
 type assumptions map[string][][]string
 
-// leaks lists the recompiled functions whose new bodies leak more than live callers rely on. The
-// compiler does not say what generic functions leak, so all of those are taken to: generic tells.
-func (p *Program) leaks(ctx context.Context, from *Generation, c *compiled) (more, generic []string, err error) {
+// A leaks says which recompiled functions let more escape than live code relies on.
+type leaks struct {
+	callers []string // whose callers rely on less
+	// generic functions all do: the compiler does not say what they leak.
+	generic []string
+	// makers have function literals that let more escape of their parameters or captured variables than the code
+	// relies on that makes them.
+	makers map[string]bool
+	// apart are where such literals begin whose closures live only as long as that code: they keep their own.
+	apart map[place]bool
+}
+
+// A place is a line of a file.
+type place struct {
+	file string
+	line int
+}
+
+func (p *Program) leaks(ctx context.Context, from *Generation, c *compiled, pairs []ClosurePair) (found leaks, err error) {
 	for _, decl := range c.decls {
 		f := c.facts[decl]
 		switch {
 		case f == nil:
 			continue // made by the compiler: it leaks what the method leaks that it calls
 		case f.Generic:
-			generic = append(generic, decl)
+			found.generic = append(found.generic, decl)
 			continue
 		case !leaksAny(f.Params):
 			continue
@@ -38,14 +55,164 @@ func (p *Program) leaks(ctx context.Context, from *Generation, c *compiled) (mor
 		relied, known := from.assumed[decl]
 		if !known {
 			if relied, known, err = p.built(ctx, decl); err != nil {
-				return nil, nil, err
+				return found, err
 			}
 		}
 		if known && !coversAll(relied, f.Params) {
-			more = append(more, decl)
+			found.callers = append(found.callers, decl)
 		}
 	}
-	return more, generic, nil
+	return found, p.literalLeaks(ctx, from, c, pairs, &found)
+}
+
+// literalLeaks finds function literals that let more escape than before. A literal is called directly, and what it
+// captures lies in the stack, only where it is made: all of that code is compiled anew with it, but a goroutine may be
+// inside of older code.
+func (p *Program) literalLeaks(ctx context.Context, from *Generation, c *compiled, pairs []ClosurePair, found *leaks) error {
+	recompiled := setOf(c.decls)
+	old := map[string]map[string][][]string{} // by function: what is relied on of its literals
+	found.makers, found.apart = map[string]bool{}, map[place]bool{}
+	kept := map[place]string{}
+	for _, name := range sortedKeys(c.facts) {
+		f := c.facts[name]
+		at := place{f.File, f.Line}
+		decl, ok := madeBy(name)
+		atStart := ok && runsAtStart(decl)
+		if !ok || !recompiled[decl] || atStart && !strings.Contains(name[len(decl)+len(".func"):], ".") {
+			continue // or made when the program started, by code that has ended
+		}
+		if !slices.ContainsFunc(pairs, func(pair ClosurePair) bool { return pair.OldLine != 0 && place{pair.NewFile, pair.NewLine} == at }) {
+			continue // no older code makes it
+		}
+		if f.Generic {
+			found.makers[decl] = true // of which the compiler says nothing
+			continue
+		}
+		if old[decl] == nil {
+			var err error
+			if old[decl], err = p.literals(ctx, from, decl); err != nil {
+				return err
+			}
+		}
+		relied := old[decl]
+		if tags, ok := relied[name]; ok && len(relied) == literalsOf(c.facts, decl) {
+			relied = map[string][][]string{name: tags}
+		} // else their numbers are not what they were
+		leaks := false
+		for _, tags := range relied {
+			now := unkept(f.Params)
+			if atStart {
+				kept[at] = decl
+			}
+			if isKept(tags) {
+				kept[at] = decl
+				if inlined, err := p.mayBeInlined(ctx, decl, c); err != nil {
+					return err
+				} else if !inlined && len(tags) == len(now) { // what it captures is on the heap
+					tags, now = tags[:len(tags)-1], now[:len(now)-1]
+				}
+			}
+			leaks = leaks || !coversAll(tags, now)
+		}
+		if leaks {
+			found.apart[at] = true
+		}
+	}
+	for at, decl := range kept {
+		if found.apart[at] {
+			delete(found.apart, at)
+			found.makers[decl] = true
+		}
+	}
+	return nil
+}
+
+// runsAtStart reports whether a function is an init function, or the one that initialises a package's variables.
+func runsAtStart(decl string) bool {
+	_, name, _ := strings.Cut(decl[strings.LastIndexByte(decl, '/')+1:], ".")
+	return name == "init" || strings.HasPrefix(name, "init.")
+}
+
+// mayBeInlined reports whether other functions may have the code of a function, and so make its literals.
+func (p *Program) mayBeInlined(ctx context.Context, decl string, c *compiled) (bool, error) {
+	if f := c.facts[decl]; f == nil || f.CanInline {
+		return true, nil
+	}
+	pkg := p.packageOf(decl)
+	if pkg == nil {
+		return true, nil
+	}
+	facts, err := p.Facts(ctx, pkg.Path)
+	if err != nil {
+		return true, err
+	}
+	f := facts.Funcs[decl]
+	return f != nil && f.CanInline, nil
+}
+
+// isKept reports whether closures of a literal may outlive the code that makes them.
+func isKept(literal [][]string) bool {
+	return len(literal) > 0 && slices.Contains(literal[len(literal)-1], build.Kept)
+}
+
+// unkept returns a literal's tags without that.
+func unkept(literal [][]string) [][]string {
+	if !isKept(literal) {
+		return literal
+	}
+	literal = slices.Clone(literal)
+	last := &literal[len(literal)-1]
+	*last = slices.DeleteFunc(slices.Clone(*last), func(s string) bool { return s == build.Kept })
+	return literal
+}
+
+// literals returns the tags of a function's literals that live code may rely on.
+func (p *Program) literals(ctx context.Context, from *Generation, decl string) (map[string][][]string, error) {
+	tags := map[string][][]string{}
+	pkg := p.packageOf(decl)
+	if pkg == nil {
+		return tags, nil
+	}
+	facts, err := p.Facts(ctx, pkg.Path)
+	if err != nil {
+		return nil, err
+	}
+	for name, f := range facts.Funcs {
+		if of, ok := madeBy(name); ok && of == decl {
+			tags[name] = f.Params
+		}
+	}
+	for name, relied := range from.assumed {
+		if of, ok := madeBy(name); ok && of == decl {
+			tags[name] = relied
+		}
+	}
+	return tags, nil
+}
+
+// literalsOf counts the literals of a function.
+func literalsOf(facts map[string]*build.FuncFacts, decl string) int {
+	n := 0
+	for name := range facts {
+		if of, ok := madeBy(name); ok && of == decl {
+			n++
+		}
+	}
+	return n
+}
+
+// madeBy returns the declared function that a function literal stands in: "p.F" for "p.F.func1.2".
+func madeBy(name string) (string, bool) {
+	for i := 0; ; i++ {
+		j := strings.Index(name[i:], ".func")
+		if j < 0 {
+			return "", false
+		}
+		i += j
+		if rest := name[i+len(".func"):]; i > 0 && rest != "" && '0' <= rest[0] && rest[0] <= '9' && strings.Contains(name[strings.LastIndexByte(name[:i], '/')+1:i], ".") {
+			return name[:i], true
+		}
+	}
 }
 
 // built returns the tags of a function as the build compiled it; false if the build has none, and so
@@ -69,7 +236,7 @@ func (p *Program) built(ctx context.Context, decl string) ([][]string, bool, err
 
 // tighten takes in what the code of a compile may rely on: the tighter of that and what was relied on
 // before. Of a function that leaks more now only new callers are left.
-func (a assumptions) tighten(c *compiled, leaky, fresh map[string]bool, built func(decl string) ([][]string, bool)) {
+func (a assumptions) tighten(c *compiled, leaky, fresh map[string]bool, leaks *leaks, built func(decl string) ([][]string, bool)) {
 	for decl, f := range c.facts {
 		if f.Generic {
 			continue
@@ -78,15 +245,20 @@ func (a assumptions) tighten(c *compiled, leaky, fresh map[string]bool, built fu
 		if !ok && !fresh[decl] {
 			old, ok = built(decl)
 		}
-		if leaky[decl] || fresh[decl] || !ok || len(old) != len(f.Params) {
-			a[decl] = f.Params
-			continue
+		maker, _ := madeBy(decl)
+		tags := f.Params
+		if !leaky[decl] && !fresh[decl] && !leaks.makers[maker] && !leaks.apart[place{f.File, f.Line}] && ok && len(old) == len(tags) {
+			tags = make([][]string, len(old))
+			for i := range old {
+				tags[i] = tighter(old[i], f.Params[i])
+			}
 		}
-		tight := make([][]string, len(old))
-		for i := range old {
-			tight[i] = tighter(old[i], f.Params[i])
+		if isKept(old) && !isKept(tags) {
+			tags = slices.Clone(tags)
+			last := len(tags) - 1
+			tags[last] = append(slices.Clip(tags[last]), build.Kept)
 		}
-		a[decl] = tight
+		a[decl] = tags
 	}
 }
 

@@ -26,7 +26,8 @@ type Prepared struct {
 	to      *Generation
 	result  *link.Result
 	outcome Outcome
-	leaky   map[string]bool
+	leaky   map[string]bool // functions that let more escape than their callers know
+	leaks   *leaks
 }
 
 // maxRounds bounds how often one refresh is compiled again because linking or escape analysis showed
@@ -58,15 +59,15 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		if err != nil {
 			return nil, err
 		}
-		leaks, generic, err := p.leaks(ctx, from, c)
+		leaks, err := p.leaks(ctx, from, c, req.Pairs)
 		if err != nil {
 			c.remove()
 			return nil, err
 		}
-		for _, decl := range generic {
+		for _, decl := range leaks.generic {
 			fresh[decl] = true // all callers of generic code are in the recompile set
 		}
-		if more := without(leaks, leaky); len(more) > 0 {
+		if more := without(leaks.callers, leaky); len(more) > 0 {
 			c.remove()
 			for _, decl := range more {
 				leaky[decl] = true
@@ -78,8 +79,8 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		}
 		start = time.Now()
 		out.result, err = link.Link(&link.Request{
-			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh,
-			Moves: moves, Pairs: p.recordedPairs(req.Pairs), Stale: req.Stale,
+			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh, Makers: leaks.makers,
+			Moves: moves, Pairs: p.recordedPairs(req.Pairs, leaks.apart), Stale: req.Stale,
 		})
 		out.outcome.Link += time.Since(start)
 		c.remove()
@@ -88,8 +89,8 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		var refusal *link.Refusal
 		switch {
 		case err == nil:
-			out.leaky = leaky
-			return out, out.record(ctx, req, c, leaky, fresh)
+			out.leaky, out.leaks = leaky, &leaks
+			return out, out.record(ctx, req, c, fresh)
 		case errors.As(err, &needWhole):
 			for _, t := range needWhole.Types {
 				whole[t] = true
@@ -110,9 +111,10 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 }
 
 // recordedPairs names files as the program has them.
-func (p *Program) recordedPairs(pairs []ClosurePair) []ClosurePair {
+func (p *Program) recordedPairs(pairs []ClosurePair, apart map[place]bool) []ClosurePair {
 	pairs = slices.Clone(pairs)
 	for i := range pairs {
+		pairs[i].Apart = apart[place{pairs[i].NewFile, pairs[i].NewLine}]
 		pairs[i].OldFile, pairs[i].NewFile = p.Recorded(pairs[i].OldFile), p.Recorded(pairs[i].NewFile)
 	}
 	return pairs
@@ -129,7 +131,7 @@ func without(list []string, set map[string]bool) []string {
 }
 
 // record writes down what the process will run.
-func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, leaky, fresh map[string]bool) error {
+func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, fresh map[string]bool) error {
 	pr.to = &Generation{
 		Manifest:   req.Manifest,
 		Recompiled: append(slices.Clip(pr.from.Recompiled), without(c.decls, setOf(pr.from.Recompiled))...),
@@ -138,7 +140,7 @@ func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, leaky
 		state:      pr.result.State,
 		assumed:    maps.Clone(pr.from.assumed),
 	}
-	pr.to.assumed.tighten(c, leaky, fresh, func(decl string) ([][]string, bool) {
+	pr.to.assumed.tighten(c, pr.leaky, fresh, pr.leaks, func(decl string) ([][]string, bool) {
 		tags, ok, err := pr.program.built(ctx, decl)
 		return tags, ok && err == nil
 	})
@@ -189,6 +191,9 @@ func (p *Program) Apply(ctx context.Context, proc *Process, from *Generation, re
 	host, err := p.Host()
 	if err != nil {
 		return Outcome{}, err
+	}
+	for _, decl := range sortedKeys(prepared.leaks.makers) {
+		return Outcome{}, &RefusedError{Symbol: decl, Reason: "has a function literal that lets more escape than before, and " + refused.Message}
 	}
 	for _, decl := range sortedKeys(prepared.leaky) {
 		if host.HasValue(decl) {

@@ -42,7 +42,13 @@ type FuncFacts struct {
 	// (what it points to, N dereferences on), "result I level=N" (into result
 	// I), "mutates derefs=N", "calls derefs=N", "uintptr". None: nil. A leak with
 	// fewer dereferences includes one with more, and "heap" all but "uintptr".
+	//
+	// A function literal has one more, last: what it captures that leaves the
+	// functions around it through its code, "captured NAME", and "kept" if its
+	// closures may live longer than a call of the function that makes them.
 	Params [][]string `json:",omitempty"`
+	File   string     `json:",omitempty"` // of a function literal: where it begins, absolute
+	Line   int        `json:",omitempty"`
 }
 
 // A Capture is a variable that function literals capture. Whether by reference
@@ -53,6 +59,9 @@ type Capture struct {
 	Name         string
 	ByRef        bool
 }
+
+// Kept is said of a function literal whose closures may outlive the function that makes them.
+const Kept = "kept"
 
 // FactFlags make the compiler say what ParseFacts reads.
 var FactFlags = []string{"-m=2", "-d=escapemutationscalls=1", "-dwarf=false"}
@@ -184,6 +193,28 @@ type factParser struct {
 	facts    *Facts
 	params   map[factPos]*param
 	captures map[factPos]bool // by reference
+	lits     []literal
+	flow     escape // that the lines being read explain
+}
+
+// A literal is a function literal and what it captures that leaves through it.
+type literal struct {
+	fn       *FuncFacts
+	from, to factPos // where its code begins and ends
+	captured map[string]bool
+}
+
+// An escape is something that leaves the function in which it is declared or made.
+type escape struct {
+	what string
+	at   factPos
+}
+
+func (l *literal) contains(p factPos) bool {
+	after := func(a, b factPos) bool {
+		return a.line > b.line || a.line == b.line && (a.column >= b.column || a.column == 0 || b.column == 0)
+	}
+	return p.file == l.from.file && after(p, l.from) && after(l.to, p)
 }
 
 func (in *factParser) at(pos token.Pos, name string) factPos {
@@ -231,8 +262,10 @@ func (in *factParser) literals(n ast.Node, generic bool) {
 	}
 	ast.Inspect(n, func(n ast.Node) bool {
 		if lit, ok := n.(*ast.FuncLit); ok {
-			facts := &FuncFacts{Generic: generic}
-			in.params[in.at(lit.Pos(), "func")] = &param{fn: facts}
+			from := in.at(lit.Pos(), "func")
+			facts := &FuncFacts{Generic: generic, File: from.file, Line: from.line}
+			in.params[from] = &param{fn: facts}
+			in.lits = append(in.lits, literal{facts, from, in.at(lit.Body.Rbrace, ""), map[string]bool{}})
 			in.parameters(facts, nil, lit.Type)
 		}
 		return true
@@ -309,6 +342,8 @@ var (
 	factLeak     = regexp.MustCompile(`^leaking param( content)?: (\S+)(?: to result (\S+) level=(\d+))?$`)
 	factFlow     = regexp.MustCompile(`^parameter (\S+) leaks to (.+) for .+ with derefs=(\d+):$`)
 	factUse      = regexp.MustCompile(`^(mutates|calls) param: (\S+) (derefs=\d+)$`)
+	factEscape   = regexp.MustCompile(`^(.+) escapes to heap in .+:$`)
+	factFrom     = regexp.MustCompile(`^ +from .* at (\S.*?):(\d+)(?::(\d+))?$`)
 	factMoved    = regexp.MustCompile(`^moved to heap: (\S+)$`)
 	factWord     = regexp.MustCompile(`^(?:assuming (\S+) is unsafe uintptr|marking (\S+) as escaping (?:\.\.\.)?uintptr)$`)
 )
@@ -358,7 +393,23 @@ func (in *factParser) line(text string) {
 				p.leaks = append(p.leaks, fmt.Sprintf("result %d level=%s", p.results[m[3]], m[4]))
 			}
 		}
+	case msg == "func literal escapes to heap":
+		for i := range in.lits {
+			if l := &in.lits[i]; l.contains(at) && at.line == l.from.line && at.column == l.from.column {
+				l.captured[Kept] = true
+			}
+		}
+	case strings.HasPrefix(msg, "    from "):
+		if m := factFrom.FindStringSubmatch(msg); m != nil {
+			at := factPos{file: in.pkg.untrim(m[1])}
+			at.line, _ = strconv.Atoi(m[2])
+			at.column, _ = strconv.Atoi(m[3])
+			in.passes(at)
+		}
+	case strings.HasSuffix(msg, ":") && factEscape.MatchString(msg):
+		in.flow = escape{factEscape.FindStringSubmatch(msg)[1], at}
 	case strings.HasPrefix(msg, "parameter "):
+		in.flow = escape{strings.Fields(msg)[1], at}
 		if m := factFlow.FindStringSubmatch(msg); m != nil {
 			if p := param(m[1]); p != nil {
 				level, _ := strconv.Atoi(m[3])
@@ -377,6 +428,15 @@ func (in *factParser) line(text string) {
 		} else if m := factCapture.FindStringSubmatch(msg); m != nil {
 			at.name = m[2]
 			in.captures[at] = in.captures[at] || m[1] == "ref"
+		}
+	}
+}
+
+// passes notes that what escapes does so by code at a place.
+func (in *factParser) passes(at factPos) {
+	for i := range in.lits {
+		if l := &in.lits[i]; l.contains(at) && !l.contains(in.flow.at) {
+			l.captured["captured "+in.flow.what] = true
 		}
 	}
 }
@@ -432,6 +492,11 @@ func (in *factParser) finish() *Facts {
 		}
 		slices.Sort(p.leaks)
 		p.fn.Params[p.index] = slices.Compact(p.leaks)
+	}
+	for _, l := range in.lits {
+		if !l.fn.Generic {
+			l.fn.Params = append(l.fn.Params, slices.Sorted(maps.Keys(l.captured)))
+		}
 	}
 	for at, ref := range in.captures {
 		in.facts.Captures = append(in.facts.Captures, Capture{File: at.file, Line: at.line, Column: at.column, Name: at.name, ByRef: ref})

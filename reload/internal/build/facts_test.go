@@ -114,15 +114,15 @@ func TestFacts(t *testing.T) {
 		"NoInline":       {Params: [][]string{none}},
 		"Complex":        {Params: [][]string{none}},
 		"Closures":       {CanInline: true, Params: [][]string{none, {"heap"}}},
-		"Closures.func1": {CanInline: true, Params: [][]string{none}},
-		"Closures.func2": {CanInline: true, Params: [][]string{}},
-		"Closures.func3": {CanInline: true, Params: [][]string{{"heap"}}},
-		"init.func1":     {CanInline: true, Params: [][]string{{"heap"}}},
+		"Closures.func1": {CanInline: true, Params: [][]string{none, {"captured k", "captured n", Kept}}},
+		"Closures.func2": {CanInline: true, Params: [][]string{{"captured p", Kept}}},
+		"Closures.func3": {CanInline: true, Params: [][]string{{"heap"}, none}},
+		"init.func1":     {CanInline: true, Params: [][]string{{"heap"}, none}},
 		"init.0":         {CanInline: true},
 		"(*G).Set":       {CanInline: true, Generic: true},
 		"Map":            {CanInline: true, Generic: true},
 		"Use":            {CanInline: true, Params: [][]string{}},
-		"Use.func1":      {CanInline: true, Params: [][]string{none}},
+		"Use.func1":      {CanInline: true, Params: [][]string{none, none}},
 		"Lines":          {CanInline: true, Params: [][]string{{"heap"}}},
 	}
 	captures := []string{"k by ref", "n by value", "p by value"}
@@ -155,6 +155,10 @@ func TestFacts(t *testing.T) {
 					t.Errorf("%s: cost %d", name, ff.Cost)
 				}
 				ff.Cost = 0
+				if strings.Contains(short, ".func") != (ff.Line > 0 && ff.File == filepath.Join(o.Dir, "q.z/q.go")) {
+					t.Errorf("%s begins in %s:%d", name, ff.File, ff.Line)
+				}
+				ff.File, ff.Line = "", 0
 				if strings.HasPrefix(short, "VeryLong") {
 					if !reflect.DeepEqual(ff.Params, [][]string{none, {"heap"}}) {
 						t.Errorf("far columns: %q", ff.Params)

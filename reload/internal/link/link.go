@@ -54,6 +54,7 @@ type Request struct {
 	Funcs  []string        // declarations whose code is replaced, by link name
 	Leaky  map[string]bool // of these, the ones that let more of their parameters escape than older callers know
 	Fresh  map[string]bool // and the ones that get an address of their own, which older callers never call
+	Makers map[string]bool // and the ones with function literals that let more escape
 	Moves  []LineMove
 	Pairs  []ClosurePair
 	Stale  func(name string) bool // whether the build's object of this declaration is out of date
@@ -84,6 +85,7 @@ type ClosurePair struct {
 	OldLine int
 	NewFile string
 	NewLine int
+	Apart   bool // closures that exist keep their code all the same: they do not outlive the code that made them
 }
 
 // A Result is a patch and what the process holds once it is applied.

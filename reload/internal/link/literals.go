@@ -96,7 +96,7 @@ func (l *linker) adoptLiterals(sameDicts bool) error {
 	done := map[spot]bool{}
 	for _, p := range l.req.Pairs {
 		from, to := p.from(), p.to()
-		if p.OldLine == 0 || p.NewLine == 0 || done[from] {
+		if p.OldLine == 0 || p.NewLine == 0 || p.Apart || done[from] {
 			continue // nothing goes on, or all literals of the line have
 		}
 		done[from] = true

@@ -301,6 +301,8 @@ func (l *linker) sameClosure(old Body, s object.Sym, own bool) (bool, error) {
 	same, others := 0, 0
 	for _, p := range l.req.Pairs {
 		switch o, n := p.from() == from, p.to() == at; {
+		case o && n && p.Apart:
+			return false, nil
 		case o && n:
 			same++
 		case o || n:

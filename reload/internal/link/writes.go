@@ -113,7 +113,7 @@ func loopsToEntry(code []byte) (back, calls bool) {
 // hands out pointers into its stack, so no goroutine may be in one when the leaky code becomes live.
 // Calls through func values and interfaces assume that everything escapes.
 func (l *linker) vacant() []string {
-	if len(l.req.Leaky)+len(l.req.Fresh) == 0 {
+	if len(l.req.Leaky)+len(l.req.Fresh)+len(l.req.Makers) == 0 {
 		return nil
 	}
 	names := map[string]bool{}
@@ -143,17 +143,38 @@ func (l *linker) mayCallLeaky(name string) bool {
 // isLeaky reports whether older callers of a function come to its new code, which lets more escape. What gets
 // an address of its own they don't, but to instances of generic code they do that are called without a dictionary.
 func (l *linker) isLeaky(fn string) bool {
+	if isLiteral(fn) {
+		return l.ofMakers(fn)
+	}
 	return slices.ContainsFunc(owners(fn), func(decl string) bool {
 		return l.req.Leaky[decl] || l.req.Fresh[decl] && isPlainInstance(fn)
 	})
 }
 
-// callees are the names of the functions that a function calls directly.
+// ofMakers reports whether a function literal is one of a function whose literals let more escape, or a form of it
+// in a function that this one was inlined into: those have the names of both.
+func (l *linker) ofMakers(literal string) bool {
+	of := withoutInstance(literal)
+	for isLiteral(of) {
+		of, _ = numbers(of)
+	}
+	for maker := range l.req.Makers {
+		if rest, ok := withoutPackage(maker); ok && (of == maker || strings.HasSuffix(of, "."+rest)) {
+			return true
+		}
+	}
+	return false
+}
+
+// callees are the names of the functions that a function calls directly, and of the function literals that it makes.
 func callees(s object.Sym) []string {
 	set := map[string]bool{}
 	for r := range s.Relocs() {
-		if r.Type == object.Call && !r.Sym.IsZero() {
-			set[r.Sym.Name()] = true
+		if r.Sym.IsZero() {
+			continue
+		}
+		if fn := strings.TrimSuffix(r.Sym.Name(), "·f"); r.Type == object.Call || isLiteral(fn) {
+			set[fn] = true
 		}
 	}
 	return sortedKeys(set)
