@@ -281,6 +281,13 @@ func (c *collector) ident(id *ast.Ident, at place) {
 	if !c.Keep(obj.Pkg().Path()) {
 		return
 	}
+	if o, ok := obj.(*types.Const); ok && o.Parent() != o.Pkg().Scope() {
+		// Constants without values repeat an expression, which may mean something else in each of them; go/types tells
+		// only the last one.
+		if hidden := o.Pkg().Scope().Lookup(id.Name); hidden != nil {
+			obj = hidden
+		}
+	}
 	if name, ok := LinkName(obj); ok {
 		n := c.number(name)
 		r := c.refs[n]

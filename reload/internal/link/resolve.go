@@ -272,8 +272,8 @@ func (l *linker) find(s object.Sym, add bool) (target, error) {
 				return target{addr: addr + l.state.Bias}, nil
 			}
 		}
-		if !add {
-			return target{}, nil
+		if addr, ok := l.zeroSized(sym); ok || !add {
+			return target{addr: addr}, nil
 		}
 		return target{node: l.add(sym)}, nil
 	}
@@ -288,8 +288,8 @@ func (l *linker) find(s object.Sym, add bool) (target, error) {
 	if isItabSym(key.Name) {
 		return l.newItab(sym, add)
 	}
-	if !add {
-		return target{}, nil
+	if addr, ok := l.zeroSized(sym); ok || !add {
+		return target{addr: addr}, nil
 	}
 	if sym, err := l.choose(key, def); err != nil {
 		return target{}, err
@@ -298,6 +298,15 @@ func (l *linker) find(s object.Sym, add bool) (target, error) {
 		l.byKey[key] = n
 		return target{node: n}, nil
 	}
+}
+
+// zeroSized returns where variables without size lie, all at the same address (cmd/link/internal/ld/data.go,
+// dodataSect), if the symbol is one.
+func (l *linker) zeroSized(s object.Sym) (uint64, bool) {
+	if !s.IsDef() || s.Size() != 0 || s.Kind() != object.NoPtrBSS && s.Kind() != object.BSS {
+		return 0, false
+	}
+	return l.address(Key{Name: "runtime.zerobase"})
 }
 
 func (l *linker) inProcess(key Key) bool {
@@ -333,8 +342,19 @@ func (l *linker) choose(key Key, def object.Sym) (object.Sym, error) {
 	if def.Obj == nil || inStub {
 		base = l.host.Library.Lookup(key.Name, key.ABI)
 	}
-	if base.Obj != nil && key.ABI == object.ABIInternal && base.Kind() == object.Text && l.needStale(key.Name) {
-		return base, nil
+	if base.Obj != nil && key.ABI == object.ABIInternal && base.Kind() == object.Text {
+		if l.needStale(key.Name) {
+			return base, nil
+		}
+		made := l.lib.Lookup(key.Name, key.ABI)
+		isMade := made.Obj != nil && l.stubObjs[made.Obj] != nil
+		if l.isWrapper(base) && (l.wrapsStale(base) || isMade && l.wrapsStale(made)) {
+			if typ, ok := receiver(key.Name); ok && !isMade {
+				l.needWhole[typ] = true // its stub then has all that is made of its methods
+				return base, nil
+			}
+			return made, nil
+		}
 	}
 	if base.Obj != nil {
 		return base, nil
@@ -356,6 +376,25 @@ func (l *linker) choose(key Key, def object.Sym) (object.Sym, error) {
 		return def, refuse(key.Name, "is a new package variable")
 	}
 	return def, nil
+}
+
+// wrapsStale reports whether a function that the compiler made up calls or has inlined one whose recorded object is out
+// of date.
+func (l *linker) wrapsStale(s object.Sym) bool {
+	wrapped := callees(s)
+	if fi, err := s.DecodeFuncInfo(); err == nil {
+		for _, c := range fi.InlTree {
+			wrapped = append(wrapped, c.Func.Name())
+		}
+	}
+	if pkg, method, ok := strings.Cut(s.Name(), ".(*"); ok { // nothing may be left of the value's method
+		wrapped = append(wrapped, pkg+"."+strings.Replace(method, ")", "", 1))
+	}
+	return slices.ContainsFunc(wrapped, func(name string) bool {
+		return slices.ContainsFunc(owners(name), func(decl string) bool {
+			return l.funcs[decl] || l.req.Stale != nil && l.req.Stale(decl)
+		})
+	})
 }
 
 // needStale asks for the declaration that a function symbol belongs to, and tells so, if its recorded object
@@ -549,6 +588,9 @@ func (l *linker) newItab(s object.Sym, add bool) (target, error) {
 	if pair[0].Obj == nil || pair[1].Obj == nil {
 		return target{}, refuse(name, "is an itab of unknown form")
 	}
+	if unimplemented(s) {
+		return target{node: l.add(s)}, nil
+	}
 	it := &itab{}
 	l.byItab[name] = it
 	var err error
@@ -574,6 +616,17 @@ func (l *linker) newItab(s object.Sym, add bool) (target, error) {
 	}
 	l.itabs = append(l.itabs, it)
 	return target{itab: it}, nil
+}
+
+// unimplemented reports whether an itab has no methods: dictionaries have such ones for instances in which a type
+// does not implement the interface, so that no value has it (cmd/compile/internal/reflectdata/reflect.go, writeITab).
+func unimplemented(itab object.Sym) bool {
+	for r := range itab.Relocs() {
+		if r.Type == object.Addr && r.Off > 8 {
+			return false
+		}
+	}
+	return true
 }
 
 // itabWord resolves what a word inside of an itab points to that the process lacks: the compiler loads

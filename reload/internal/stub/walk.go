@@ -84,6 +84,13 @@ func (b *builder) ident(id *ast.Ident, level int) types.Object {
 		if v, ok := obj.(*types.Var); ok && !v.IsField() && v.Parent() != b.in.Pkg.Scope() && v.Pkg() == b.in.Pkg {
 			return obj // a local variable
 		}
+		if c, ok := obj.(*types.Const); ok && c.Pkg() == b.in.Pkg && c.Parent() != b.in.Pkg.Scope() {
+			// Constants without values repeat an expression, which may mean something else in each of them; go/types
+			// tells only the last one.
+			if hidden := b.in.Pkg.Scope().Lookup(id.Name); hidden != nil {
+				b.object(hidden, level)
+			}
+		}
 		b.object(obj, level)
 	}
 	return obj
