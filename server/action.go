@@ -85,7 +85,7 @@ func (v *view) pendingOutside(e *pendingEdit) []pendingEdit {
 // undo is the edit that makes a declaration what the program runs.
 func (s *Server) undo(f *fileView, e *pendingEdit) *protocol.WorkspaceEdit {
 	change := protocol.TextEdit{Range: s.encoding.Range(f.content, e.Undo.Start, e.Undo.End), NewText: e.Undo.Text}
-	u := uri.File(f.path)
+	u := s.uriOf(f.path)
 	if !s.client.documentChanges || !f.open {
 		return &protocol.WorkspaceEdit{Changes: map[uri.URI][]protocol.TextEdit{u: {change}}}
 	}

@@ -11,7 +11,6 @@ import (
 
 	"go.lsp.dev/jsonrpc2"
 	"go.lsp.dev/protocol"
-	"go.lsp.dev/uri"
 
 	"github.com/limeade-go/limeade/analysis/edit"
 	"github.com/limeade-go/limeade/server/session"
@@ -112,36 +111,25 @@ func (s *Server) act(ctx context.Context, name string, do func() *session.Answer
 
 // query asks about the processes of the workspace.
 func (s *Server) query(ctx context.Context, verb session.Verb, args Arguments) *session.Answer {
-	q := session.Query{Verb: verb, PID: args.PID, Rest: args.Rest}
-	reply, err := s.reply(ctx, q, args)
+	q := s.about(verb, args)
+	reply, err := s.session.Ask(ctx, q)
 	if err != nil {
 		return session.Failed(args.PID, err)
 	}
 	return reply.Answer(q)
 }
 
-// reply asks about all folders of the workspace, or about one directory.
-func (s *Server) reply(ctx context.Context, q session.Query, args Arguments) (*session.Reply, error) {
-	dirs := []string{args.Dir}
-	if args.Dir == "" && args.PID == 0 {
-		s.mu.Lock()
-		dirs = slices.Clone(s.folders)
-		s.mu.Unlock()
+// about makes a query about the whole workspace, or about what the arguments name.
+func (s *Server) about(verb session.Verb, args Arguments) session.Query {
+	q := session.Query{Verb: verb, PID: args.PID, Rest: args.Rest, Dirs: []string{args.Dir}}
+	if args.Dir == "" {
+		q.Dirs = s.dirs()
 	}
-	all := &session.Reply{}
-	for _, dir := range dirs {
-		q.Dir = dir
-		reply, err := s.session.Ask(ctx, q)
-		if err != nil {
-			return nil, err
-		}
-		all.Join(reply)
-	}
-	return all, nil
+	return q
 }
 
 func (s *Server) statusCommand(ctx context.Context, args Arguments) (*session.Status, error) {
-	reply, err := s.reply(ctx, session.Query{Verb: session.GetState, PID: args.PID}, args)
+	reply, err := s.session.Ask(ctx, s.about(session.GetState, args))
 	if err != nil {
 		return nil, err
 	}
@@ -252,7 +240,7 @@ func (s *Server) placeOf(file string, line, column int) *protocol.Location {
 			continue
 		}
 		at := s.encoding.Position(content, text.Offset(content, line, column))
-		return &protocol.Location{URI: uri.File(path), Range: protocol.Range{Start: at, End: at}}
+		return &protocol.Location{URI: s.uriOf(path), Range: protocol.Range{Start: at, End: at}}
 	}
 	return nil
 }

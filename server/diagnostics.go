@@ -66,7 +66,7 @@ func (s *Server) diagnostics(v *view, path string) []protocol.Diagnostic {
 // as near to that as the file goes.
 func (s *Server) oldLocation(v *view, e *pendingEdit) protocol.Location {
 	if e.Old.Path == e.Path {
-		return protocol.Location{URI: uri.File(e.Path), Range: s.encoding.Range(e.Content, e.Start, e.End)}
+		return protocol.Location{URI: s.uriOf(e.Path), Range: s.encoding.Range(e.Content, e.Start, e.End)}
 	}
 	content := e.Old.Content
 	if d := v.docs[e.Old.Path]; d != nil {
@@ -74,7 +74,7 @@ func (s *Server) oldLocation(v *view, e *pendingEdit) protocol.Location {
 	}
 	start := min(e.Old.Start, len(content))
 	end := min(e.Old.End, len(content))
-	return protocol.Location{URI: uri.File(e.Old.Path), Range: s.encoding.Range(content, start, end)}
+	return protocol.Location{URI: s.uriOf(e.Old.Path), Range: s.encoding.Range(content, start, end)}
 }
 
 // firstLine is the line in which a declaration names itself.
@@ -99,7 +99,7 @@ func (s *Server) publish(v *view) {
 	}
 	slices.Sort(paths)
 	for _, path := range paths {
-		p := &protocol.PublishDiagnosticsParams{URI: uri.File(path), Diagnostics: s.diagnostics(v, path)}
+		p := &protocol.PublishDiagnosticsParams{URI: s.uriOf(path), Diagnostics: s.diagnostics(v, path)}
 		digest := digestOf(p.Diagnostics)
 		if digest == s.published[path] || len(p.Diagnostics) == 0 && s.published[path] == "" {
 			continue
@@ -171,7 +171,7 @@ func (s *Server) newDiagnostics(v *view, known map[string]string) []protocol.Wor
 		}
 		r := &protocol.WorkspaceFullDocumentDiagnosticReport{
 			FullDocumentDiagnosticReport: protocol.FullDocumentDiagnosticReport{Kind: "full", ResultID: ptr(id), Items: list},
-			URI:                          uri.File(path),
+			URI:                          s.uriOf(path),
 		}
 		if f := v.files[path]; f != nil && f.open {
 			r.Version = ptr(f.version)

@@ -3,25 +3,11 @@ package server
 import (
 	"fmt"
 	"maps"
-	"path/filepath"
-	"strings"
 
 	"go.lsp.dev/protocol"
-	"go.lsp.dev/uri"
 
 	"github.com/limeade-go/limeade/server/text"
 )
-
-// pathOf returns the path of a document, "" for one that is no file.
-func pathOf(u uri.URI) string {
-	if !strings.HasPrefix(string(u), "file:") {
-		return ""
-	}
-	if path := u.FsPath(); filepath.IsAbs(path) {
-		return filepath.Clean(path)
-	}
-	return ""
-}
 
 func (s *Server) didOpen(p *protocol.DidOpenTextDocumentParams) error {
 	path := pathOf(p.TextDocument.URI)
@@ -29,7 +15,7 @@ func (s *Server) didOpen(p *protocol.DidOpenTextDocumentParams) error {
 		return nil
 	}
 	s.mu.Lock()
-	s.docs[path] = &text.Document{Path: path, Version: p.TextDocument.Version, Content: []byte(p.TextDocument.Text)}
+	s.docs[path] = &text.Document{URI: p.TextDocument.URI, Version: p.TextDocument.Version, Content: []byte(p.TextDocument.Text)}
 	s.mu.Unlock()
 	s.observer.note(buffersChanged)
 	return nil

@@ -31,7 +31,7 @@ func (s *Server) hover(ctx context.Context, p *protocol.HoverParams) (*protocol.
 			continue
 		}
 		name = found
-		lines = append(lines, s.about(ctx, &program, found, runs)...)
+		lines = append(lines, s.describe(ctx, &program, found, runs)...)
 	}
 	if len(lines) == 0 {
 		return nil, nil
@@ -45,8 +45,8 @@ func (s *Server) hover(ctx context.Context, p *protocol.HoverParams) (*protocol.
 	return h, nil
 }
 
-// about says what there is to say of a declaration in one program.
-func (s *Server) about(ctx context.Context, p *programView, d session.Declaration, runs bool) []string {
+// describe says what there is to say of a declaration in one program.
+func (s *Server) describe(ctx context.Context, p *programView, d session.Declaration, runs bool) []string {
 	head := fmt.Sprintf("Limeade: process %d ", p.status.PID)
 	switch since := d.Since.Local().Format(time.TimeOnly); {
 	case !runs:

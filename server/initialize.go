@@ -3,10 +3,12 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"slices"
 
 	"go.lsp.dev/protocol"
+	"go.lsp.dev/uri"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/limeade-go/limeade/server/text"
@@ -150,40 +152,45 @@ func (s *Server) trace(v protocol.TraceValue) {
 }
 
 // foldersOf returns the directories of the workspace.
-func foldersOf(p *protocol.InitializeParams) []string {
-	var dirs []string
+func foldersOf(p *protocol.InitializeParams) map[string]string {
+	folders := map[string]string{}
+	add := func(u uri.URI) {
+		if path := pathOf(u); path != "" {
+			folders[path] = u.FsPath()
+		}
+	}
 	if list, ok := p.WorkspaceFolders.Get(); ok {
 		for _, f := range list {
-			if path := pathOf(f.URI); path != "" {
-				dirs = append(dirs, path)
-			}
+			add(f.URI)
 		}
 	}
-	if len(dirs) > 0 {
-		return dirs
+	if len(folders) == 0 && p.RootURI != nil {
+		add(*p.RootURI)
 	}
-	if p.RootURI != nil {
-		if path := pathOf(*p.RootURI); path != "" {
-			return []string{path}
-		}
+	if path, ok := p.RootPath.Get(); ok && path != "" && len(folders) == 0 {
+		add(uri.File(path))
 	}
-	if path, ok := p.RootPath.Get(); ok && path != "" {
-		return []string{path}
+	if dir, err := os.Getwd(); err == nil && len(folders) == 0 { // a file was opened alone
+		add(uri.File(dir))
 	}
-	if dir, err := os.Getwd(); err == nil { // a file was opened alone
-		return []string{dir}
-	}
-	return nil
+	return folders
+}
+
+// dirs lists the directories of the workspace.
+func (s *Server) dirs() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.folders))
 }
 
 func (s *Server) didChangeWorkspaceFolders(p *protocol.DidChangeWorkspaceFoldersParams) error {
 	s.mu.Lock()
 	for _, f := range p.Event.Removed {
-		s.folders = slices.DeleteFunc(s.folders, func(dir string) bool { return dir == pathOf(f.URI) })
+		delete(s.folders, pathOf(f.URI))
 	}
 	for _, f := range p.Event.Added {
-		if path := pathOf(f.URI); path != "" && !slices.Contains(s.folders, path) {
-			s.folders = append(s.folders, path)
+		if path := pathOf(f.URI); path != "" {
+			s.folders[path] = f.URI.FsPath()
 		}
 	}
 	s.mu.Unlock()

@@ -212,9 +212,7 @@ func (o *observer) pids() []int {
 // findProcesses looks which programs of the workspace run, and what.
 func (o *observer) findProcesses(ctx context.Context) {
 	s := o.server
-	s.mu.Lock()
-	folders := slices.Clone(s.folders)
-	s.mu.Unlock()
+	folders := s.dirs()
 	pids, err := session.PIDs()
 	if err != nil {
 		s.log.Warn("running programs", "error", err)

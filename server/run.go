@@ -61,10 +61,7 @@ func (s *Server) run(ctx context.Context, args Arguments) *session.Answer {
 	for v := s.observer.latest(); ; {
 		for _, p := range v.programs {
 			if parent(p.status.PID) == r.cmd.Process.Pid {
-				a := session.Failed(p.status.PID, nil)
-				a.Error, a.Applied = nil, true
-				a.Phases.Total = float64(time.Since(begun).Microseconds()) / 1000
-				return a
+				return session.Started(p.status.PID, time.Since(begun))
 			}
 		}
 		next := make(chan *view, 1)
@@ -285,12 +282,10 @@ func childrenOf(pid int) []int {
 // target finds out what to run: what the client says, else what the settings say, else the one main package there is.
 func (s *Server) target(ctx context.Context, args Arguments) (dir, target string, err error) {
 	dir, target = args.Dir, args.Package
-	s.mu.Lock()
-	folders := s.folders
+	folders := s.dirs()
 	if target == "" {
-		target = s.settings.Package
+		target = s.currentSettings().Package
 	}
-	s.mu.Unlock()
 	if target != "" {
 		if dir == "" && len(folders) > 0 {
 			dir = folders[0]

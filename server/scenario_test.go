@@ -36,6 +36,13 @@ func TestScenarios(t *testing.T) {
 					env.Setenv(key, value)
 				}
 			}
+			own, _ := filepath.Glob(filepath.Join(env.WorkDir, "go.mod")) // the patterns are good
+			folders, _ := filepath.Glob(filepath.Join(env.WorkDir, "*", "go.mod"))
+			if len(own)+len(folders) == 0 {
+				if err := os.CopyFS(env.WorkDir, os.DirFS("testdata/app")); err != nil {
+					return err
+				}
+			}
 			env.Setenv("HOME", filepath.Join(env.WorkDir, ".home"))
 			env.Setenv("PATH", shared.root+string(filepath.ListSeparator)+os.Getenv("PATH"))
 			s := &stage{env: env, programs: map[string]*program{}}
@@ -52,7 +59,8 @@ type stage struct {
 	env      *testscript.Env
 	editor   *editor.Editor
 	programs map[string]*program
-	result   json.RawMessage // of the last command
+	result   json.RawMessage   // of the last command
+	known    map[string]string // results of workspace/diagnostic, by URI
 }
 
 type stageKey struct{}
@@ -87,34 +95,41 @@ var commands map[string]func(*testscript.TestScript, bool, []string)
 
 func init() {
 	commands = map[string]func(*testscript.TestScript, bool, []string){
-		"editor":  with("editor [option...] [folder...]", 0, -1, startEditor),
-		"start":   with("start name command arg...", 2, -1, startProgramScene),
-		"ask":     with("ask name line answer", 3, 3, askScene),
-		"hear":    with("hear name line", 2, 2, hearScene),
-		"end":     with("end name [signal]", 1, 2, endScene),
-		"open":    with("open file...", 1, -1, each((*editor.Editor).Open)),
-		"close":   with("close file...", 1, -1, each((*editor.Editor).CloseDocument)),
-		"save":    with("save file...", 1, -1, each((*editor.Editor).Save)),
-		"type":    with("type file old new", 3, 3, typeScene),
-		"edit":    with("edit file old new", 3, 3, editScene),
-		"write":   with("write file old new", 3, 3, writeScene),
-		"diag":    with("diag file line...", 1, -1, diagScene),
-		"related": with("related file code regexp", 3, 3, relatedScene),
-		"lens":    with("lens file line...", 1, -1, lensScene),
-		"action":  with("action file on title", 3, 3, actionScene),
-		"actions": with("actions file on title...", 2, -1, actionsScene),
-		"hover":   with("[!] hover file on regexp", 3, 3, hoverScene),
-		"command": with("[!] command name [json]", 1, 2, commandScene),
-		"json":    with("[!] json path [value]", 1, 2, jsonScene),
-		"status":  with("status path value", 2, 2, statusScene),
-		"asked":   with("asked regexp [answer]", 1, 2, askedScene),
-		"silent":  with("silent", 0, 0, silentScene),
-		"output":  with("output regexp", 1, 1, outputScene),
-		"notify":  with("notify method json", 2, 2, notifyScene),
-		"calls":   with("calls method regexp", 2, 2, callsScene),
-		"exit":    with("exit", 0, 0, exitScene),
-		"crash":   with("crash eof|kill", 1, 1, crashScene),
-		"alive":   with("[!] alive path", 1, 1, aliveScene),
+		"editor":    with("editor [option...] [folder...]", 0, -1, startEditor),
+		"start":     with("start name [key=value...] command arg...", 2, -1, startProgramScene),
+		"ask":       with("ask name line answer", 3, 3, askScene),
+		"hear":      with("hear name line", 2, 2, hearScene),
+		"end":       with("end name [signal]", 1, 2, endScene),
+		"open":      with("open file...", 1, -1, each((*editor.Editor).Open)),
+		"close":     with("close file...", 1, -1, each((*editor.Editor).CloseDocument)),
+		"save":      with("save file...", 1, -1, each((*editor.Editor).Save)),
+		"type":      with("type file old new", 3, 3, typeScene),
+		"edit":      with("edit file old new", 3, 3, editScene),
+		"write":     with("write file old new", 3, 3, writeScene),
+		"create":    with("create file with", 2, 2, createScene),
+		"replace":   with("replace file with", 2, 2, replaceScene),
+		"saving":    with("saving file command", 2, 2, savingScene),
+		"cancel":    with("cancel method json", 2, 2, cancelScene),
+		"tokened":   with("tokened command token", 2, 2, tokenedScene),
+		"pulled":    with("pulled file line...", 1, -1, pulledScene),
+		"workspace": with("workspace file line...", 1, -1, workspaceScene),
+		"diag":      with("diag file line...", 1, -1, diagScene),
+		"related":   with("related file code regexp", 3, 3, relatedScene),
+		"lens":      with("lens file line...", 1, -1, lensScene),
+		"action":    with("action file on title", 3, 3, actionScene),
+		"actions":   with("actions file on title...", 2, -1, actionsScene),
+		"hover":     with("[!] hover file on regexp", 3, 3, hoverScene),
+		"command":   with("[!] command name [json]", 1, 2, commandScene),
+		"json":      with("[!] json path [value]", 1, 2, jsonScene),
+		"status":    with("status path value", 2, 2, statusScene),
+		"asked":     with("asked regexp [answer]", 1, 2, askedScene),
+		"silent":    with("silent", 0, 0, silentScene),
+		"output":    with("output regexp", 1, 1, outputScene),
+		"notify":    with("notify method json", 2, 2, notifyScene),
+		"calls":     with("calls method regexp", 2, 2, callsScene),
+		"exit":      with("exit", 0, 0, exitScene),
+		"crash":     with("crash eof|kill", 1, 1, crashScene),
+		"alive":     with("[!] alive path", 1, 1, aliveScene),
 	}
 }
 
@@ -200,11 +215,15 @@ func startProgramScene(s *stage, ts *testscript.TestScript, _ bool, args []strin
 	if old := s.programs[args[0]]; old != nil {
 		old.stop()
 	}
+	env := s.environ(ts)
+	for strings.Contains(args[1], "=") {
+		env, args = append(env, args[1]), slices.Delete(slices.Clone(args), 1, 2)
+	}
 	command := args[1]
 	if command == "limeade-lsp" {
 		command = shared.tool
 	}
-	p, err := startProgram(ts.MkAbs("."), s.environ(ts), command, args[2:]...)
+	p, err := startProgram(ts.MkAbs("."), env, command, args[2:]...)
 	ts.Check(err)
 	s.programs[args[0]] = p
 }
@@ -319,6 +338,92 @@ func diagScene(s *stage, ts *testscript.TestScript, _ bool, args []string) {
 	s.until(ts, args[0], func() []string {
 		return s.diagnosticLines(path, s.editor.DiagnosticsNow(path), s.editor.SliceNow)
 	}, want)
+}
+
+// createScene opens a file that is not there, with the text of another.
+func createScene(s *stage, ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(s.editor.Create(ts.MkAbs(args[0]), ts.ReadFile(args[1])))
+}
+
+// replaceScene gives a document the whole text of a file.
+func replaceScene(s *stage, ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(s.editor.Replace(ts.MkAbs(args[0]), ts.ReadFile(args[1])))
+}
+
+// savingScene sends a command between the word that a file will be saved and the save.
+func savingScene(s *stage, ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	ts.Check(s.editor.Notify("textDocument/willSave", map[string]any{"textDocument": map[string]any{"uri": editor.URI(path)}, "reason": 1}))
+	_, done, err := s.editor.Begin("workspace/executeCommand", map[string]any{"command": args[1]})
+	ts.Check(err)
+	ts.Check(s.editor.Save(path))
+	m := <-done
+	if m == nil || m.Error != nil {
+		ts.Fatalf("%s: %+v\n%s", args[1], m, s.editor.Stderr())
+	}
+	s.result = m.Result
+}
+
+// cancelScene sends a request and takes it back.
+func cancelScene(s *stage, ts *testscript.TestScript, _ bool, args []string) {
+	id, done, err := s.editor.Begin(args[0], json.RawMessage(args[1]))
+	ts.Check(err)
+	ts.Check(s.editor.Notify("$/cancelRequest", map[string]any{"id": id}))
+	const requestCancelled = -32800
+	if m := <-done; m == nil || m.Error == nil || m.Error.Code != requestCancelled {
+		ts.Fatalf("%s: %+v\n%s", args[0], m, s.editor.Stderr())
+	}
+}
+
+// tokenedScene sends a command with a token for its progress.
+func tokenedScene(s *stage, ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(s.editor.Call("workspace/executeCommand", map[string]any{"command": args[0], "workDoneToken": args[1]}, &s.result))
+}
+
+// A report is one of the pull model.
+type report struct {
+	Kind, ResultID, URI string
+	Items               []editor.Diagnostic
+}
+
+// pulledScene is "pulled file line…": what the server answers when it is asked for a file's diagnostics.
+func pulledScene(s *stage, ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	params := map[string]any{"textDocument": map[string]any{"uri": editor.URI(path)}}
+	var full, again report
+	ts.Check(s.editor.Call("textDocument/diagnostic", params, &full))
+	want := slices.Sorted(slices.Values(args[1:]))
+	if got := s.diagnosticLines(path, full.Items, s.editor.Slice); full.Kind != "full" || !slices.Equal(got, want) {
+		ts.Fatalf("%s: %s %q, want %q", args[0], full.Kind, got, want)
+	}
+	params["previousResultId"] = full.ResultID
+	ts.Check(s.editor.Call("textDocument/diagnostic", params, &again))
+	if again.Kind != "unchanged" || again.ResultID != full.ResultID {
+		ts.Fatalf("%s: asked again: %+v", args[0], again)
+	}
+}
+
+// workspaceScene is "workspace file line…": the diagnostics of the workspace are, at last, those of one file.
+func workspaceScene(s *stage, ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	want := slices.Sorted(slices.Values(args[1:]))
+	for {
+		previous := []map[string]string{}
+		for uri, id := range s.known {
+			previous = append(previous, map[string]string{"uri": uri, "value": id})
+		}
+		var all struct{ Items []report }
+		ts.Check(s.editor.Call("workspace/diagnostic", map[string]any{"previousResultIds": previous}, &all))
+		for _, r := range all.Items {
+			if s.known == nil {
+				s.known = map[string]string{}
+			}
+			s.known[r.URI] = r.ResultID
+			if got := s.diagnosticLines(path, r.Items, s.editor.Slice); r.URI == editor.URI(path) && slices.Equal(got, want) {
+				return
+			}
+		}
+	}
 }
 
 func relatedScene(s *stage, ts *testscript.TestScript, _ bool, args []string) {

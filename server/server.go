@@ -50,7 +50,7 @@ type Server struct {
 
 	mu       sync.Mutex // guards the rest
 	phase    phase
-	folders  []string
+	folders  map[string]string // of the workspace: as the client names them, by path
 	settings Settings
 	docs     map[string]*text.Document // by path
 	saving   map[string]chan struct{}  // paths that the client is about to save; closed when it has

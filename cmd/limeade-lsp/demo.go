@@ -88,7 +88,7 @@ func demo(ctx context.Context) (err error) {
 	if err := writeDemo(dir, "after/"); err != nil {
 		return err
 	}
-	reply, err := session.Ask(ctx, session.Query{Verb: session.Refresh, Dir: dir, PID: pid})
+	reply, err := session.Ask(ctx, session.Query{Verb: session.Refresh, Dirs: []string{dir}, PID: pid})
 	if err != nil {
 		return err
 	}

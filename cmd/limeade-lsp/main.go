@@ -86,6 +86,7 @@ func misused(format string, args ...any) int {
 // A target is what most commands are about.
 type target struct {
 	session.Query
+	dir  string
 	json bool
 }
 
@@ -94,7 +95,7 @@ func parseTarget(verb session.Verb, args []string) (target, error) {
 	t := target{Query: session.Query{Verb: verb}}
 	fs := flag.NewFlagSet(string(verb), flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.StringVar(&t.Dir, "C", ".", "")
+	fs.StringVar(&t.dir, "C", ".", "")
 	fs.IntVar(&t.PID, "pid", 0, "")
 	fs.BoolVar(&t.json, "json", false, "")
 	if err := fs.Parse(args); err != nil {
@@ -106,14 +107,14 @@ func parseTarget(verb session.Verb, args []string) (target, error) {
 	if t.PID < 0 {
 		return t, fmt.Errorf("%d is not a process", t.PID)
 	}
-	dir, err := filepath.Abs(t.Dir)
+	dir, err := filepath.Abs(t.dir)
 	if err != nil {
 		return t, err
 	}
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return t, fmt.Errorf("%s is not a directory", t.Dir)
+		return t, fmt.Errorf("%s is not a directory", t.dir)
 	}
-	t.Dir = dir
+	t.Dirs = []string{dir}
 	return t, nil
 }
 

@@ -95,11 +95,16 @@ func (e *Editor) Open(path string) error {
 	if err != nil {
 		return err
 	}
+	return e.Create(path, string(data))
+}
+
+// Create opens a file that need not be there, with a text of its own.
+func (e *Editor) Create(path, text string) error {
 	e.mu.Lock()
-	e.docs[path] = &document{1, string(data)}
+	e.docs[path] = &document{1, text}
 	e.mu.Unlock()
 	return e.Notify("textDocument/didOpen", map[string]any{"textDocument": map[string]any{
-		"uri": URI(path), "languageId": "go", "version": 1, "text": string(data),
+		"uri": URI(path), "languageId": "go", "version": 1, "text": text,
 	}})
 }
 
@@ -233,6 +238,17 @@ func (e *Editor) Slice(path string, r Range) (string, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.SliceNow(path, r)
+}
+
+// UnmarshalJSON reads a code action, or a command in the place of one.
+func (a *Action) UnmarshalJSON(data []byte) error {
+	var c Command
+	if json.Unmarshal(data, &c) == nil && c.Command != "" {
+		a.Title, a.Command = c.Title, &c
+		return nil
+	}
+	type plain Action
+	return json.Unmarshal(data, (*plain)(a))
 }
 
 // Apply changes documents as an action says, opening what is not open.

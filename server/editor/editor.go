@@ -18,7 +18,7 @@ import (
 )
 
 // Patience is how long an editor waits for anything.
-const Patience = 3 * time.Minute
+const Patience = time.Minute
 
 // A Config says what kind of editor it is.
 type Config struct {

@@ -118,6 +118,14 @@ func Failed(pid int, err error) *Answer {
 	return a
 }
 
+// Started is the answer about a process that runs what was just built.
+func Started(pid int, took time.Duration) *Answer {
+	a := newAnswer(pid)
+	a.Applied = true
+	a.Phases.Total = ms(took)
+	return a
+}
+
 // Status is the reply to a status query.
 func (r *Reply) Status() *Status {
 	if r.Processes == nil {

@@ -14,8 +14,8 @@ import (
 type Declaration struct {
 	Decl       string // link name
 	Start, End int    // of the name in the file
-	// Generation is the one that brought it as it is now, 0 if it is as it was built; Since is when that was. If the
-	// process was at a later generation already when this front end first saw it, it may have been an earlier one.
+	// Generation is the one that brought it as it is now, 0 if it is as it was built; Since is when that was. Earlier
+	// says that it may have been one before, which nobody saw.
 	Generation uint32
 	Since      time.Time
 	Earlier    bool
@@ -27,17 +27,17 @@ func (l *Live) Declaration(ctx context.Context, buffers map[string][]byte, path 
 	l.mu.Lock()
 	now, lives := l.saved, l.lives
 	l.mu.Unlock()
-	now, err := l.program.disk.Overlay(ctx, now, buffers)
+	now, err := l.overlay(ctx, now, buffers)
 	if err != nil {
 		return Declaration{}, false
 	}
 	for _, pkg := range now.Packages() {
-		if !pkg.Local || pkg.Dir != filepath.Dir(path) {
+		if !pkg.Local || l.out(pkg.Dir) != filepath.Dir(path) {
 			continue
 		}
 		source := decl.Load(now, pkg.Path)
 		for _, d := range source.Decls() {
-			if d.Parsed.File.Path != path {
+			if l.out(d.Parsed.File.Path) != path {
 				continue
 			}
 			name := nameOf(d)
@@ -58,14 +58,14 @@ func (is *Declaration) born(lives []lived, pkg string, id decl.ID) bool {
 	if runs == nil {
 		return false
 	}
-	for i := len(lives) - 1; i >= 0; i-- {
-		d := find(lives[i].source, pkg, id)
-		if d == nil || !same(d, runs) {
-			return true
+	first := len(lives) - 1
+	for ; first > 0; first-- {
+		if d := find(lives[first-1].source, pkg, id); d == nil || !same(d, runs) {
+			is.Earlier = lives[first].generation > lives[first-1].generation+1
+			break
 		}
-		is.Generation, is.Since = lives[i].generation, lives[i].since
 	}
-	is.Earlier = is.Generation > 0
+	is.Generation, is.Since = lives[first].generation, lives[first].since
 	return true
 }
 

@@ -21,6 +21,7 @@ type job struct {
 	program *program
 	proc    *reload.Process
 	started time.Time
+	rest    bool // edits that need a restart are left out
 
 	gen      *reload.Generation
 	old, now *snapshot.Snapshot
@@ -125,6 +126,11 @@ func (j *job) refresh(ctx context.Context) *Answer {
 	defer j.program.working.Unlock()
 	if err := j.analyse(ctx); err != nil {
 		return j.finish(j.answer(), err)
+	}
+	if j.rest && len(j.report.Errors) == 0 && !j.report.Applicable() {
+		if err := j.leaveOut(ctx); err != nil {
+			return j.finish(j.answer(), err)
+		}
 	}
 	a := j.answer()
 	if a.Error != nil || j.now == j.old {

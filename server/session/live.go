@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,9 +18,11 @@ import (
 )
 
 // A Live is a running process of which a front end wants to know all the time how the source differs from what it
-// runs. Its methods may be called from several goroutines, but not those that compare.
+// runs. Its methods may be called from several goroutines, but not those that compare. All paths are without symbolic
+// links, whatever name the go command was given for the module's directory.
 type Live struct {
 	program *program
+	root    string // the module's directory without symbolic links
 	ended   chan struct{}
 
 	mu    sync.Mutex // guards the rest
@@ -30,7 +33,7 @@ type Live struct {
 	lives []lived
 }
 
-// A lived is a generation that the process was at.
+// A lived is a generation that the process was at: the build, and those that somebody saw.
 type lived struct {
 	generation uint32
 	since      time.Time
@@ -52,7 +55,7 @@ func (s *Session) Live(ctx context.Context, pid int, dirs []string) (*Live, erro
 	if err != nil {
 		return nil, err
 	}
-	l := &Live{program: prog, ended: make(chan struct{})}
+	l := &Live{program: prog, root: resolved(prog.Module.Dir), ended: make(chan struct{})}
 	if !l.Concerns(dirs) {
 		return nil, fmt.Errorf("process %d: %w", pid, ErrUnrelated)
 	}
@@ -106,6 +109,13 @@ func (l *Live) take(proc *reload.Process) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.proc, l.gen, l.old = proc, gen, source
+	if len(l.lives) == 0 && proc.Generation > 0 {
+		base, err := l.program.baseline()
+		if err != nil {
+			return err
+		}
+		l.lives = append(l.lives, lived{0, time.Unix(0, proc.Started), base})
+	}
 	l.lives = append(l.lives, lived{proc.Generation, time.Unix(0, proc.Live), source})
 	return nil
 }
@@ -158,7 +168,7 @@ func (l *Live) Status() Process {
 }
 
 // MainDir is the directory of the main package.
-func (l *Live) MainDir() string { return l.program.Main().Dir }
+func (l *Live) MainDir() string { return l.out(l.program.Main().Dir) }
 
 // Stale asks the process which replaced functions are still running.
 func (l *Live) Stale(ctx context.Context) ([]Stale, error) {
@@ -207,7 +217,7 @@ func (l *Live) Dirs() map[string]bool {
 
 // Concerns reports whether the program has to do with one of the directories.
 func (l *Live) Concerns(dirs []string) bool {
-	return slices.ContainsFunc(dirs, func(dir string) bool { return concerns(dir, l.program.Module.Dir) })
+	return concernsAny(dirs, l.program.Module.Dir)
 }
 
 // Compare says in what the files differ from what the process runs, with unsaved buffers, by path, in their place.
@@ -217,7 +227,7 @@ func (l *Live) Compare(ctx context.Context, buffers map[string][]byte) (*Differe
 	l.mu.Unlock()
 	var err error
 	if len(buffers) > 0 {
-		if j.now, err = l.program.disk.Overlay(ctx, j.now, buffers); err != nil {
+		if j.now, err = l.overlay(ctx, j.now, buffers); err != nil {
 			return nil, err
 		}
 	}
@@ -236,7 +246,12 @@ func (l *Live) Compare(ctx context.Context, buffers map[string][]byte) (*Differe
 		return d, nil
 	}
 	for _, e := range j.report.Edits {
-		d.Pending = append(d.Pending, j.pending(e))
+		p := j.pending(e)
+		p.Path = l.out(p.Path)
+		if p.Old != nil {
+			p.Old.Path = l.out(p.Old.Path)
+		}
+		d.Pending = append(d.Pending, p)
 	}
 	return d, nil
 }
@@ -251,5 +266,25 @@ func sameSource(a, b *snapshot.Snapshot) bool {
 
 // Path is where a file of an edit or error is.
 func (l *Live) Path(file string) string {
-	return filepath.Join(l.program.Module.Dir, filepath.FromSlash(file))
+	return filepath.Join(l.root, filepath.FromSlash(file))
+}
+
+// out returns the path without symbolic links of a file that the program has by another.
+func (l *Live) out(path string) string { return moved(path, l.program.Module.Dir, l.root) }
+
+// overlay puts buffers into a snapshot of the program's source.
+func (l *Live) overlay(ctx context.Context, s *snapshot.Snapshot, buffers map[string][]byte) (*snapshot.Snapshot, error) {
+	own := make(map[string][]byte, len(buffers))
+	for path, content := range buffers {
+		own[moved(path, l.root, l.program.Module.Dir)] = content
+	}
+	return l.program.disk.Overlay(ctx, s, own)
+}
+
+// moved returns a path with one directory in the place of another.
+func moved(path, from, to string) string {
+	if rest, ok := strings.CutPrefix(path, from); ok && (rest == "" || rest[0] == filepath.Separator) {
+		return to + rest
+	}
+	return path
 }

@@ -47,7 +47,7 @@ type Undo struct {
 func (j *job) pending(e edit.Edit) Pending {
 	p := Pending{Edit: editOf(e), Path: filepath.Join(j.program.Module.Dir, filepath.FromSlash(e.File))}
 	was, is := j.report.Declarations(e)
-	if was != nil {
+	if was != nil && was != is {
 		content, _ := was.Parsed.File.Content()
 		name := nameOf(was)
 		start, end := offsets(was, name.Pos(), name.End())
@@ -57,7 +57,9 @@ func (j *job) pending(e edit.Edit) Pending {
 		p.Content, _ = is.Parsed.File.Content()
 		name := nameOf(is)
 		p.Start, p.End = offsets(is, name.Pos(), name.End())
-		p.Undo = undo(was, is)
+		if was != is {
+			p.Undo = undo(was, is)
+		}
 		return p
 	}
 	p.Content = j.content(p.Path)

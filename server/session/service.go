@@ -19,10 +19,10 @@ import (
 
 // A Query is one request of a front end.
 type Query struct {
-	Verb Verb   `json:"verb"`
-	Dir  string `json:"dir"`            // absolute; the workspace is the one around it
-	PID  int    `json:"pid"`            // 0: every process of the workspace
-	Rest bool   `json:"rest,omitempty"` // of a refresh: leave out the edits that need a restart
+	Verb Verb     `json:"verb"`
+	Dirs []string `json:"dirs"`           // absolute; the workspaces are those around them
+	PID  int      `json:"pid"`            // 0: every process of the workspace
+	Rest bool     `json:"rest,omitempty"` // of a refresh: leave out the edits that need a restart
 }
 
 // A Verb is what a query asks for.
@@ -264,6 +264,9 @@ func (s *Session) Ask(ctx context.Context, q Query) (*Reply, error) {
 			continue
 		}
 		answered[pid] = true
+		for _, a := range r.Answers {
+			answered[a.PID] = true // another than was asked, after a restart
+		}
 		reply.add(r)
 	}
 	if q.PID != 0 && answered[q.PID] {

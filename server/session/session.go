@@ -100,7 +100,7 @@ func (s *Session) one(ctx context.Context, q Query, pid int, reply *Reply) {
 	}
 	proc, err := reload.Attach(ctx, pid)
 	if err != nil {
-		if q.PID == pid || !errors.Is(err, reload.ErrEnded) && s.runs(pid, q.Dir) {
+		if q.PID == pid || !errors.Is(err, reload.ErrEnded) && s.runs(pid, q.Dirs) {
 			fail(err)
 		}
 		return
@@ -113,7 +113,7 @@ func (s *Session) one(ctx context.Context, q Query, pid int, reply *Reply) {
 		}
 		return
 	}
-	if q.PID == 0 && !concerns(q.Dir, prog.Module.Dir) {
+	if q.PID == 0 && !concernsAny(q.Dirs, prog.Module.Dir) {
 		return
 	}
 	if q.Verb == Restart {
@@ -121,7 +121,7 @@ func (s *Session) one(ctx context.Context, q Query, pid int, reply *Reply) {
 			"process %d cannot be restarted: the limeade-lsp run that started it is gone; end it, and start it again with limeade-lsp run", pid)})
 		return
 	}
-	job := &job{program: prog, proc: proc, started: started}
+	job := &job{program: prog, proc: proc, started: started, rest: q.Rest}
 	switch q.Verb {
 	case Check:
 		reply.Answers = append(reply.Answers, job.check(ctx))
@@ -136,14 +136,14 @@ func (s *Session) one(ctx context.Context, q Query, pid int, reply *Reply) {
 	}
 }
 
-// runs reports whether a process that does not answer runs a program of the workspace around dir.
-func (s *Session) runs(pid int, dir string) bool {
+// runs reports whether a process that does not answer runs a program of the workspaces around some directories.
+func (s *Session) runs(pid int, dirs []string) bool {
 	id, err := reload.BuildOf(pid)
 	if err != nil {
 		return false
 	}
 	prog, err := s.open(id)
-	return err == nil && concerns(dir, prog.Module.Dir)
+	return err == nil && concernsAny(dirs, prog.Module.Dir)
 }
 
 // restart restarts the process of a service, if the query concerns it.
@@ -156,12 +156,16 @@ func (s *Session) restart(ctx context.Context, q Query, svc *Service) *Reply {
 		}
 		proc.Close()
 		prog, err := s.open(proc.BuildID)
-		if err != nil || !concerns(q.Dir, prog.Module.Dir) {
+		if err != nil || !concernsAny(q.Dirs, prog.Module.Dir) {
 			return reply
 		}
 	}
 	reply.Answers = append(reply.Answers, svc.restart(ctx))
 	return reply
+}
+
+func concernsAny(dirs []string, module string) bool {
+	return slices.ContainsFunc(dirs, func(dir string) bool { return concerns(dir, module) })
 }
 
 // concerns reports whether a directory and a module belong to one workspace: one lies in the other.
@@ -179,20 +183,6 @@ func resolved(path string) string {
 		return p
 	}
 	return path
-}
-
-// Join adds the answers of another reply about processes that r has none of.
-func (r *Reply) Join(o *Reply) {
-	for _, a := range o.Answers {
-		if !slices.ContainsFunc(r.Answers, func(b *Answer) bool { return a.PID == b.PID }) {
-			r.Answers = append(r.Answers, a)
-		}
-	}
-	for _, p := range o.Processes {
-		if !slices.ContainsFunc(r.Processes, func(q Process) bool { return p.PID == q.PID }) {
-			r.Processes = append(r.Processes, p)
-		}
-	}
 }
 
 func (r *Reply) add(o *Reply) {

@@ -1,10 +1,13 @@
 package text
 
-import "go.lsp.dev/protocol"
+import (
+	"go.lsp.dev/protocol"
+	"go.lsp.dev/uri"
+)
 
 // A Document is one version of a text that a client has open. It is immutable.
 type Document struct {
-	Path    string // absolute
+	URI     uri.URI // as the client has it
 	Version int32
 	Content []byte
 	// Saved says that the file had this content when the client said so last.
@@ -30,5 +33,5 @@ func (d *Document) Change(e Encoding, version int32, changes []protocol.TextDocu
 			content = append(next, content[end:]...)
 		}
 	}
-	return &Document{Path: d.Path, Version: version, Content: content}
+	return &Document{URI: d.URI, Version: version, Content: content}
 }
