@@ -3,11 +3,13 @@ package reload
 import (
 	"context"
 	"go/types"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/limeade-go/limeade/reload/internal/build"
+	"github.com/limeade-go/limeade/reload/internal/link"
 	"github.com/limeade-go/limeade/reload/internal/object"
 )
 
@@ -90,7 +92,7 @@ func (p *Program) literalLeaks(ctx context.Context, from *Generation, c *compile
 		}
 		if old[decl] == nil {
 			var err error
-			if old[decl], err = p.literals(ctx, from, decl); err != nil {
+			if old[decl], err = p.literals(ctx, from.assumed, decl); err != nil {
 				return err
 			}
 		}
@@ -166,8 +168,8 @@ func unkept(literal [][]string) [][]string {
 	return literal
 }
 
-// literals returns the tags of a function's literals that live code may rely on.
-func (p *Program) literals(ctx context.Context, from *Generation, decl string) (map[string][][]string, error) {
+// literals returns the tags of a function's literals: as the build compiled them, or newer.
+func (p *Program) literals(ctx context.Context, newer assumptions, decl string) (map[string][][]string, error) {
 	tags := map[string][][]string{}
 	pkg := p.packageOf(decl)
 	if pkg == nil {
@@ -182,9 +184,9 @@ func (p *Program) literals(ctx context.Context, from *Generation, decl string) (
 			tags[name] = f.Params
 		}
 	}
-	for name, relied := range from.assumed {
+	for name, now := range newer {
 		if of, ok := madeBy(name); ok && of == decl {
-			tags[name] = relied
+			tags[name] = now
 		}
 	}
 	return tags, nil
@@ -260,6 +262,86 @@ func (a assumptions) tighten(c *compiled, leaky, fresh map[string]bool, leaks *l
 		}
 		a[decl] = tags
 	}
+}
+
+// since returns what a has that old has not, or has otherwise.
+func (a assumptions) since(old assumptions) assumptions {
+	diff := assumptions{}
+	for decl, tags := range a {
+		if was, ok := old[decl]; !ok || !slices.EqualFunc(was, tags, slices.Equal[[]string]) {
+			diff[decl] = tags
+		}
+	}
+	return diff
+}
+
+// A rollback is the same the other way round: code that was compiled in the refresh, or later, relies on what
+// the functions let escape that the refresh made, and the older bodies may let escape more. The agent finds out
+// whether a goroutine is still inside of such code ([patch.Patch.Reliant]); code that func values keep
+// alive may begin at any time, so a rollback under it is refused, as is a refresh that makes a function leak
+// more which such code of a refresh calls that was taken back: no source has it any more.
+
+// tightened returns what leaks less now than what a rollback brings back: in this compile, and since earlier ones. What
+// the compiler says nothing of is taken to.
+func (p *Program) tightened(ctx context.Context, from *Generation, c *compiled, fresh map[string]bool) link.Tight {
+	tight := link.Tight{Funcs: maps.Clone(from.tight.Funcs), Makers: maps.Clone(from.tight.Makers)}
+	if tight.Funcs == nil {
+		tight.Funcs = map[string]uint32{}
+	}
+	if tight.Makers == nil {
+		tight.Makers = map[string]uint32{}
+	}
+	depth := uint32(from.depth + 1)
+	old := map[string]map[string][][]string{} // by function: the tags of its literals
+	for name, f := range c.facts {
+		if maker, ok := madeBy(name); ok {
+			if _, ok := old[maker]; !ok {
+				old[maker], _ = p.literals(ctx, from.tags, maker) // of none it is taken to leak more
+			}
+			if f.Generic || p.loosened(old[maker], c, maker, name) {
+				tight.Makers[maker] = depth
+			}
+			continue
+		}
+		if fresh[name] && !f.Generic {
+			continue // it has an address of its own, and a rollback leaves who calls it with it
+		}
+		before, known := from.tags[name]
+		var err error
+		if !known {
+			before, known, err = p.built(ctx, name)
+		}
+		if err != nil || f.Generic || known && leaksAny(before) && !coversAll(f.Params, before) {
+			tight.Funcs[name] = depth
+		}
+	}
+	return tight
+}
+
+// loosened reports whether a function literal leaks less than one of those that its function had before; if there are as
+// many, than that of the same number.
+func (p *Program) loosened(before map[string][][]string, c *compiled, maker, name string) bool {
+	now := unkept(c.facts[name].Params)
+	if tags, ok := before[name]; ok && len(before) == literalsOf(c.facts, maker) {
+		return !coversAll(now, unkept(tags))
+	}
+	for _, tags := range before {
+		if leaksAny(unkept(tags)) && !coversAll(now, unkept(tags)) {
+			return true
+		}
+	}
+	return false
+}
+
+// undoable fails if code may be called later that relies on the refresh which a rollback takes back.
+func (g *Generation) undoable() error {
+	held := append(slices.Clone(g.held[g.depth-1]), g.orphans...)
+	for _, decl := range held {
+		if g.tight.Funcs[decl] >= uint32(g.depth) {
+			return &RefusedError{Symbol: decl, Reason: "lets more of its parameters escape before the refresh, and a function literal that was made since relies on it"}
+		}
+	}
+	return nil
 }
 
 func leaksAny(params [][]string) bool {

@@ -117,7 +117,11 @@ type Generation struct {
 	undo    string // digest of what a rollback leads back to
 	state   *link.State
 	assumed assumptions
-	depth   int // refreshes that can be rolled back
+	tags    assumptions       // what the bodies let escape that were compiled since the build
+	tight   link.Tight
+	held    [][]string        // of each refresh that can be rolled back: see link.Reliance
+	orphans []string          // the same of those that were
+	depth   int               // refreshes that can be rolled back
 }
 
 // A record is how a generation is kept in the store, by its digest.
@@ -130,6 +134,10 @@ type record struct {
 	Delta      *link.Delta
 	Depth      int
 	Assumed    assumptions // that the parent has not, or has otherwise
+	Tags       assumptions
+	Tight      link.Tight
+	Held       [][]string
+	Orphans    []string
 }
 
 func (p *Program) recordPath(digest string) string {
@@ -144,7 +152,7 @@ func (p *Program) Generation(proc *Process) (*Generation, error) {
 
 func (p *Program) load(proc *Process, digest string) (*Generation, error) {
 	if digest == "" {
-		return &Generation{state: link.NewState(proc.Bias, proc.ArenaLo, proc.ArenaHi), assumed: assumptions{}}, nil
+		return &Generation{state: link.NewState(proc.Bias, proc.ArenaLo, proc.ArenaHi), assumed: assumptions{}, tags: assumptions{}}, nil
 	}
 	if g := p.generations.get(digest); g != nil {
 		return g, nil
@@ -168,6 +176,10 @@ func (p *Program) load(proc *Process, digest string) (*Generation, error) {
 		Recompiled: append(slices.Clip(parent.Recompiled), r.Recompiled...),
 		state:      parent.state.With(r.Delta),
 		assumed:    maps.Clone(parent.assumed),
+		tags:       r.Tags,
+		tight:      r.Tight,
+		held:       r.Held,
+		orphans:    r.Orphans,
 		depth:      r.Depth,
 	}
 	maps.Copy(g.assumed, r.Assumed)
@@ -182,12 +194,11 @@ func (p *Program) save(parent, g *Generation) (string, error) {
 		Recompiled: g.Recompiled[len(parent.Recompiled):],
 		Delta:      g.state.Since(parent.state),
 		Depth:      g.depth,
-		Assumed:    assumptions{},
-	}
-	for decl, tags := range g.assumed {
-		if old, ok := parent.assumed[decl]; !ok || !slices.EqualFunc(old, tags, slices.Equal[[]string]) {
-			r.Assumed[decl] = tags
-		}
+		Assumed:    g.assumed.since(parent.assumed),
+		Tags:       g.tags,
+		Tight:      g.tight,
+		Held:       g.held,
+		Orphans:    g.orphans,
 	}
 	var buf bytes.Buffer
 	if err := gob.NewEncoder(&buf).Encode(r); err != nil {

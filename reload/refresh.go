@@ -67,6 +67,12 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		for _, decl := range leaks.generic {
 			fresh[decl] = true // all callers of generic code are in the recompile set
 		}
+		for _, decl := range leaks.callers {
+			if slices.Contains(from.orphans, decl) {
+				c.remove()
+				return nil, &RefusedError{Symbol: decl, Reason: "lets more of its parameters escape than before, and a function literal of a refresh that was rolled back relies on that"}
+			}
+		}
 		if more := without(leaks.callers, leaky); len(more) > 0 {
 			c.remove()
 			for _, decl := range more {
@@ -77,9 +83,10 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 			}
 			continue
 		}
+		tight := p.tightened(ctx, from, c, fresh)
 		start = time.Now()
 		out.result, err = link.Link(&link.Request{
-			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh, Makers: leaks.makers,
+			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh, Makers: leaks.makers, Tight: tight,
 			Moves: moves, Pairs: p.recordedPairs(req.Pairs, leaks.apart), Stale: req.Stale,
 		})
 		out.outcome.Link += time.Since(start)
@@ -139,6 +146,18 @@ func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, fresh
 		depth:      pr.from.depth + 1,
 		state:      pr.result.State,
 		assumed:    maps.Clone(pr.from.assumed),
+		tags:       maps.Clone(pr.from.tags),
+		tight:      pr.result.On,
+		held:       append(slices.Clip(pr.from.held), pr.result.Held),
+		orphans:    pr.from.orphans,
+	}
+	if pr.to.tags == nil {
+		pr.to.tags = assumptions{} // a record has no empty one
+	}
+	for decl, f := range c.facts {
+		if !f.Generic {
+			pr.to.tags[decl] = f.Params
+		}
 	}
 	pr.to.assumed.tighten(c, pr.leaky, fresh, pr.leaks, func(decl string) ([][]string, bool) {
 		tags, ok, err := pr.program.built(ctx, decl)
@@ -238,15 +257,20 @@ func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation)
 	if from.depth == 0 {
 		return nil, Outcome{}, ErrNothingToUndo
 	}
+	if err := from.undoable(); err != nil {
+		return nil, Outcome{}, err
+	}
 	start := time.Now()
 	before, err := p.load(proc, from.undo)
 	if err != nil {
 		return nil, Outcome{}, err
 	}
+	held := from.held[:from.depth-1]
 	to := &Generation{
 		Manifest: before.Manifest, Recompiled: from.Recompiled,
 		undo: before.undo, depth: before.depth,
-		state: before.state.Undone(from.state), assumed: before.assumed,
+		state: before.state.Undone(from.state), assumed: before.assumed, tags: before.tags, tight: before.tight,
+		held: held, orphans: slices.Concat(from.orphans, from.held[len(held)]),
 	}
 	if to.Digest, err = p.save(from, to); err != nil {
 		return nil, Outcome{}, err

@@ -45,6 +45,8 @@ type agent struct {
 	runtime *rt.Runtime
 	// undo holds what takes back the applied refreshes, the last one last; guarded by writer.
 	undo []refresh
+	// reliant is what no goroutine may be in when refreshes are taken back; guarded by writer.
+	reliant []patch.Reliant
 
 	mu sync.Mutex // guards what follows
 	// image is what runs; nil before it is asked for.

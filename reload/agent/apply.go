@@ -325,6 +325,7 @@ func (t *transaction) swap() *patch.Error {
 	}
 	a := t.agent
 	a.undo = append(a.undo, undo)
+	a.reliant = append(a.reliant, p.Reliant...)
 	if p.Module == 0 {
 		a.taken(p)
 	}
@@ -357,6 +358,10 @@ func (a *agent) olderBodies(p *patch.Patch) []body {
 	}
 	return list
 }
+
+// entered reports whether whoever is at the first byte of code has no detour ahead any more: only first addresses have
+// one, which are the program's, not those of newer bodies.
+func (a *agent) entered(code rt.Range) bool { return a.arena.Lo <= code.Lo && code.Lo < a.arena.Hi }
 
 // became notes the new generation. mu is held.
 func (a *agent) became(generation uint32, source string) {
@@ -394,7 +399,7 @@ func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Wi
 	}
 	bodies := make([]rt.Body, len(vacant))
 	for i, b := range vacant {
-		bodies[i] = rt.Body{Range: b.Range, Name: i}
+		bodies[i] = rt.Body{Range: b.Range, Name: i, Entered: a.entered(b.Range)}
 	}
 	s := rt.NewSwap(r, writes, windows, bodies)
 	var out rt.Outcome
@@ -432,7 +437,7 @@ func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Wi
 			name = vacant[out.At].name
 		}
 		return because(refuse(patch.Occupied, "a goroutine is inside of "+name+
-			", which calls what is to be replaced and relies on its old body"), err)
+			", which calls what is to be replaced and relies on the body that it has now"), err)
 	case err != nil:
 		// It is live; that its pages stay writable harms nobody.
 		complain("code pages stay writable: " + err.Error())

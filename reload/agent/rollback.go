@@ -9,6 +9,20 @@ import (
 	"github.com/limeade-go/limeade/reload/patch"
 )
 
+// relyOn returns the code that must be vacant when the refresh is taken back that has this number, and what is left to
+// be minded once it is. writer is held.
+func (a *agent) relyOn(depth int) (vacant []body, kept []patch.Reliant) {
+	for _, f := range a.reliant {
+		if int(f.Depth) < depth {
+			kept = append(kept, f)
+			continue
+		}
+		name, _ := rt.FuncAt(f.Lo)
+		vacant = append(vacant, body{name, rt.Range{Lo: f.Lo, Hi: f.Hi}})
+	}
+	return vacant, kept
+}
+
 // rollback takes the last refresh back that is not taken back yet. The process gets a new generation with the code of
 // the one before; what the refresh mapped and registered stays.
 func (a *agent) rollback(base uint32, source string, gone func() bool) []byte {
@@ -29,9 +43,11 @@ func (a *agent) rollback(base uint32, source string, gone func() bool) []byte {
 	last := a.undo[len(a.undo)-1]
 	reply := patch.ApplyReply{Generation: generation + 1}
 	begin := rt.Nanotime()
-	if refused := a.exchange(a.runtime, last.writes, last.windows, last.funcs, nil, gone, &reply); refused != nil {
+	vacant, kept := a.relyOn(len(a.undo))
+	if refused := a.exchange(a.runtime, last.writes, last.windows, last.funcs, vacant, gone, &reply); refused != nil {
 		return refused.Encode()
 	}
+	a.reliant = kept
 	reply.Swap = uint64(rt.Nanotime() - begin)
 	a.undo = a.undo[:len(a.undo)-1]
 	a.mu.Lock()

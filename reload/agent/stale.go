@@ -30,7 +30,7 @@ func (a *agent) stale() []byte {
 			indexes[b.name] = index
 			names = append(names, b.name)
 		}
-		bodies[i] = rt.Body{Range: b.Range, Name: index}
+		bodies[i] = rt.Body{Range: b.Range, Name: index, Entered: a.entered(b.Range)}
 	}
 	a.mu.Unlock()
 	if len(bodies) == 0 {

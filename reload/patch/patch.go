@@ -14,11 +14,12 @@
 //	          origin:u64 text:bytes rodata:bytes data:bytes bss:u64
 //	          module:u64 typelinks:u64 typelinkCount:u32
 //	          writes:list(write) early:list(write) revived:list(u64) itabs:list(itab) calls:list(u64)
-//	          funcs:list(func) windows:list(window) vacant:list(string) runtime
+//	          funcs:list(func) windows:list(window) vacant:list(string) reliant:list(reliant) runtime
 //	write   = addr:u64 expect:bytes new:bytes          (equal lengths, not 0)
 //	itab    = inter:u64 type:u64 slot:u64
 //	func    = name:string oldLo:u64 oldHi:u64 newLo:u64 newHi:u64
 //	window  = lo:u64 hi:u64
+//	reliant = lo:u64 hi:u64 depth:u32
 //	runtime = count:u32 count*u64                      (the fields of Runtime in their order)
 //	string  = n:u32 n*byte
 //	bytes   = n:u32 n*byte
@@ -47,7 +48,7 @@ const (
 
 const (
 	magic   = "LIMEPTCH"
-	version = 1
+	version = 2
 )
 
 // castagnoli is the table of the CRC that ends each patch.
@@ -97,6 +98,9 @@ type Patch struct {
 	// Vacant names functions of which no goroutine may have an older body on its stack: those bodies may call what the
 	// patch replaces, and rely on what is no longer so.
 	Vacant []string
+	// Reliant is code of the patch that must be vacant when a rollback leaves fewer than Depth refreshes to undo: it
+	// relies on what is no longer so then.
+	Reliant []Reliant
 
 	// Runtime says where the toolchain's runtime keeps what the agent needs.
 	Runtime Runtime
@@ -127,6 +131,13 @@ type Func struct {
 // entry (Hi = Lo+5), or a whole body where a jump leads back into those bytes.
 type Window struct {
 	Lo, Hi uint64
+}
+
+// A Reliant is a function [Lo, Hi) of the patch. Depth is the number of refreshes, 1 or more, of which the last must not
+// be taken back while a goroutine has the function on its stack.
+type Reliant struct {
+	Lo, Hi uint64
+	Depth  uint32
 }
 
 // ROAddr is the address of ROData.
@@ -200,6 +211,12 @@ func (p *Patch) Encode() []byte {
 	w.u32(uint32(len(p.Vacant)))
 	for _, x := range p.Vacant {
 		w.str(x)
+	}
+	w.u32(uint32(len(p.Reliant)))
+	for _, x := range p.Reliant {
+		w.u64(x.Lo)
+		w.u64(x.Hi)
+		w.u32(x.Depth)
 	}
 	fields := p.Runtime.fields()
 	w.u32(uint32(len(fields)))
@@ -280,6 +297,12 @@ func Decode(b []byte) (*Patch, error) {
 			p.Vacant[i] = r.str()
 		}
 	}
+	if n := r.count(20); n > 0 {
+		p.Reliant = make([]Reliant, n)
+		for i := range p.Reliant {
+			p.Reliant[i] = Reliant{Lo: r.u64(), Hi: r.u64(), Depth: r.u32()}
+		}
+	}
 	fields := p.Runtime.fields()
 	if n := r.count(8); n != len(fields) && !r.failed {
 		return nil, corrupt("patch runtime section has another number of fields than the agent's")
@@ -351,6 +374,11 @@ func (p *Patch) check() string {
 	for _, w := range p.Windows {
 		if w.Lo >= w.Hi {
 			return "patch window has an empty range"
+		}
+	}
+	for _, f := range p.Reliant {
+		if f.Lo >= f.Hi || f.Lo < p.Origin || f.Hi > p.Origin+uint64(len(p.Text)) || f.Depth == 0 {
+			return "patch reliant function lies outside its text, or has no depth"
 		}
 	}
 	return ""

@@ -24,6 +24,7 @@ func full() *Patch {
 		Windows: []Window{{0x401000, 0x401005}},
 		Revived: []uint64{0x600100},
 		Vacant:  []string{"main.g", ""},
+		Reliant: []Reliant{{origin, origin + 32, 1}},
 	}
 	for i, f := range p.Runtime.fields() {
 		*f = uint64(i + 1)

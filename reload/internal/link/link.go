@@ -55,6 +55,7 @@ type Request struct {
 	Leaky  map[string]bool // of these, the ones that let more of their parameters escape than older callers know
 	Fresh  map[string]bool // and the ones that get an address of their own, which older callers never call
 	Makers map[string]bool // and the ones with function literals that let more escape
+	Tight  Tight
 	Moves  []LineMove
 	Pairs  []ClosurePair
 	Stale  func(name string) bool // whether the build's object of this declaration is out of date
@@ -93,6 +94,7 @@ type Result struct {
 	Patch *patch.Patch
 	State *State
 	Stats Stats
+	Reliance
 }
 
 // Stats counts what a patch holds.

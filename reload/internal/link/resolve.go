@@ -86,6 +86,8 @@ type linker struct {
 	uses   *useSet
 	calls  []target // functions to run when the patch is loaded
 
+	reliance Reliance
+
 	needWhole map[string]bool
 	needBody  map[string]bool
 

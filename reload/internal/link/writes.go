@@ -53,6 +53,9 @@ func (l *linker) writes() error {
 		return err
 	}
 	p.Vacant = l.vacant()
+	if p.Reliant, l.reliance, err = l.reliant(); err != nil {
+		return err
+	}
 	p.Runtime, err = l.host.Runtime(l.state.Bias)
 	return err
 }
@@ -154,16 +157,21 @@ func (l *linker) isLeaky(fn string) bool {
 // ofMakers reports whether a function literal is one of a function whose literals let more escape, or a form of it
 // in a function that this one was inlined into: those have the names of both.
 func (l *linker) ofMakers(literal string) bool {
-	of := withoutInstance(literal)
-	for isLiteral(of) {
-		of, _ = numbers(of)
-	}
 	for maker := range l.req.Makers {
-		if rest, ok := withoutPackage(maker); ok && (of == maker || strings.HasSuffix(of, "."+rest)) {
+		if isMadeBy(literal, maker) {
 			return true
 		}
 	}
 	return false
+}
+
+func isMadeBy(literal, maker string) bool {
+	of := withoutInstance(literal)
+	for isLiteral(of) {
+		of, _ = numbers(of)
+	}
+	rest, ok := withoutPackage(maker)
+	return ok && (of == maker || strings.HasSuffix(of, "."+rest))
 }
 
 // callees are the names of the functions that a function calls directly, and of the function literals that it makes.
@@ -282,7 +290,7 @@ func (l *linker) result() *Result {
 	s.Uses = l.uses.own
 	s.Generation++
 	s.ArenaNext = p.End()
-	return &Result{Patch: p, State: s, Stats: stats}
+	return &Result{Patch: p, State: s, Stats: stats, Reliance: l.reliance}
 }
 
 // recordBody notes where a function's newest code is and which lines it has.

@@ -114,10 +114,12 @@ func (r *Runtime) spDelta(pc uintptr) (uintptr, bool) {
 	}
 }
 
-// A Body is the code of a retired function. Name is an index into the caller's list of names.
+// A Body is the code of a function that is looked for. Name is an index into the caller's list of names. Entered says that
+// a goroutine at its first byte is inside, as there is no detour ahead of it.
 type Body struct {
 	Range
-	Name int
+	Name    int
+	Entered bool
 }
 
 // A Census counts goroutines with a frame in one of a set of bodies. It works in slices, each in a stop of the world.
@@ -303,8 +305,7 @@ func (c *Census) walk(g uintptr, at place, deadline int64) (complete, ended bool
 //go:norace
 //go:nocheckptr
 func (c *Census) innermost(g uintptr, at place) {
-	// At the first byte the detour is still ahead.
-	if i := c.find(at.pc); i >= 0 && c.bodies[i].Lo != uint64(at.pc) {
+	if i := c.find(at.pc); i >= 0 && (c.bodies[i].Entered || c.bodies[i].Lo != uint64(at.pc)) {
 		c.hit[c.bodies[i].Name] = true
 	}
 	if at.pc != c.delta.pc {
