@@ -35,6 +35,8 @@ type Env struct {
 	// Missing says why the go command would find no package with an import path that the program lacks; "" if it would,
 	// or if that is not known. It may be nil.
 	Missing func(path string) string
+	// Cgo returns what cgo makes of a package with files that import "C". Without it, edits of these are refused.
+	Cgo func(ctx context.Context, p *snapshot.Package) (*Translation, error)
 	// Profiled says that the program is built with a profile, under which the compiler inlines larger functions.
 	Profiled bool
 }

@@ -142,6 +142,8 @@ type checking struct {
 	bodies map[string]bool           // link names of the functions whose bodies are checked; nil: all
 	rel    func(string) string       // for errors
 	fresh  map[string]*types.Package // packages that take the place of what the build left
+	// directives says that errors stand where //line directives say: the source was generated.
+	directives bool
 }
 
 // check type-checks a package. Faults of the source are in the list; err is for all else.
@@ -171,7 +173,7 @@ func (im *importer) check(c checking) (*Checked, []SourceError, error) {
 				list[len(list)-1].Message += "\n" + e.Msg
 				return
 			}
-			list = append(list, sourceError(c.fset.PositionFor(e.Pos, false), e.Msg, c.rel))
+			list = append(list, sourceError(c.fset.PositionFor(e.Pos, c.directives), e.Msg, c.rel))
 		},
 	}
 	var err error

@@ -177,8 +177,8 @@ func (k *classifier) decl(c decl.Change) {
 	case c.Parts&decl.KindOf != 0:
 		k.edit(edit.KindChanged, c.New, fmt.Sprintf("%s became %s", c.Old.Kind, c.New.Kind))
 		return
-	case decl.Of(c.Old.Parsed).ImportsC() || decl.Of(c.New.Parsed).ImportsC():
-		k.edit(edit.CgoFile, c.New, "")
+	case (decl.Of(c.Old.Parsed).ImportsC() || decl.Of(c.New.Parsed).ImportsC()) && !k.plainCgo(c):
+		k.edit(edit.CgoFile, c.New, k.p.needsC)
 		return
 	}
 	switch c.New.Kind {

@@ -3,6 +3,7 @@ package analysis
 import (
 	"fmt"
 	"go/ast"
+	"go/types"
 	"slices"
 	"strings"
 
@@ -281,7 +282,7 @@ func compareClosure(old, new *facts.Closure) (edit.Kind, string) {
 		switch {
 		case o.Name != n.Name || o.Type != n.Type:
 			return edit.Captures, fmt.Sprintf("%s %s in place of %s %s", captureName(n), n.Type, captureName(o), o.Type)
-		case o.Mode == facts.Unproven || n.Mode == facts.Unproven:
+		case o.Mode == facts.Unproven || n.Mode == facts.Unproven || strings.Contains(n.Type, types.Typ[types.Invalid].String()): // of C
 			return edit.CapturesUnproven, captureName(n)
 		case o.Mode != n.Mode:
 			return edit.Captures, fmt.Sprintf("%s %s, it was %s", captureName(n), n.Mode, o.Mode)

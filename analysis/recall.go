@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -10,6 +11,18 @@ import (
 // checkedPackage returns a type-checked package of the new snapshot with the bodies of those functions, or of all if it is
 // nil, from this comparison or one before.
 func (c *comparison) checkedPackage(path string, bodies map[string]bool) (*Checked, error) {
+	if p := c.new.Package(path); c.env.Cgo != nil && usesC(p) {
+		checked, list, refused, err := c.checkTranslated(p, bodies)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(list) > 0:
+			return nil, list[0]
+		case checked == nil:
+			return nil, fmt.Errorf("package %s: %s", path, refused)
+		}
+		return checked, nil
+	}
 	if p := c.byPath[path]; p != nil && p.checked != nil && p.checked.covers(bodies) {
 		return p.checked, nil
 	}

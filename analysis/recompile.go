@@ -161,8 +161,12 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 		})
 		var members []*facts.Decl
 		for i := range pkg.Decls {
-			if d := &pkg.Decls[i]; s.members[d.Name] != nil {
+			d := &pkg.Decls[i]
+			if s.members[d.Name] != nil {
 				members = append(members, d)
+			}
+			if s.members[d.Name] != nil || initializers[d.Name] {
+				c.refuseCgo(s, d)
 			}
 		}
 		if len(members)+len(initializers)+len(set.Wrappers)+len(set.Instances) == 0 {
@@ -195,6 +199,9 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 			set.Funcs = append(set.Funcs, f)
 		}
 		sets = append(sets, set)
+	}
+	if edit.Worst(c.report.Edits) == edit.Restart {
+		return nil, nil
 	}
 	return c.withContext(sets), nil
 }

@@ -129,8 +129,10 @@ type comparison struct {
 type changedPackage struct {
 	old, new           decl.Source
 	delta              *decl.Delta
-	broken             bool // it has errors: nothing is said of its edits
-	unlinked           bool // it imports what the program lacks: it cannot be type-checked
+	broken             bool   // it has errors: nothing is said of its edits
+	unlinked           bool   // it imports what the program lacks: it cannot be type-checked
+	translated         bool   // cgo was asked
+	needsC             string // and says why what it makes needs other C code
 	checked            *Checked
 	oldFacts, newFacts *facts.Package // nil if nothing needs them
 }
@@ -332,13 +334,26 @@ func (c *comparison) check() error {
 				return err
 			}
 		}
+		visible := checked // to others
+		if len(list) == 0 && c.env.Cgo != nil && usesC(p) && (pkg == nil || usesC(pkg.old.Package)) {
+			translated, errs, refused, err := c.checkTranslated(p, bodies)
+			if err != nil {
+				return err
+			}
+			if list = errs; translated != nil {
+				visible = translated
+			}
+			if pkg != nil {
+				pkg.translated, pkg.needsC = true, refused
+			}
+		}
 		c.report.Errors = append(c.report.Errors, list...)
 		if pkg != nil {
 			pkg.checked = checked
 			if pkg.broken = len(list) > 0; !pkg.broken {
 				c.keep(c.after.key(p), checked)
 			}
-			if err := c.compareAPI(checked); err != nil {
+			if err := c.compareAPI(visible); err != nil {
 				return err
 			}
 		}

@@ -26,6 +26,8 @@ type (
 	BuildPackage = build.Package
 	// A ForeignPackage is one whose source nobody is expected to edit.
 	ForeignPackage = build.ForeignPackage
+	// A BuildFile is one file of it.
+	BuildFile = build.File
 	// A CompileError holds everything that the compiler had against the source.
 	CompileError = build.CompileError
 	// A SourceError is one of its errors.
@@ -100,6 +102,15 @@ type Outcome struct {
 	Pause      time.Duration // the world stood still
 	Bytes      int           // that the patch takes in the process
 }
+
+// ErrC says that an edit needs other C code than the program has.
+var ErrC = build.ErrC
+
+// CgoTypes is the name of the file with what Go knows of a package's C.
+const CgoTypes = build.CgoTypes
+
+// CgoName is the name of what cgo makes of a file.
+func CgoName(file string) string { return build.CgoName(file) }
 
 // A RefusedError is an edit that only a restart can bring into the process.
 type RefusedError struct {

@@ -188,6 +188,12 @@ func (d *Decl) ValueMeaning(name func(ast.Expr) string) Hash {
 // Position returns where d is, without regard to //line directives.
 func (d *Decl) Position() token.Position { return d.Parsed.Fset.PositionFor(d.Pos, false) }
 
+// Qualifies reports whether a name stands before a dot in d.
+func (d *Decl) Qualifies(name string) bool {
+	_, found := slices.BinarySearch(d.quals, name)
+	return found
+}
+
 // Literals returns the function literals in a tree in the order of the source.
 func Literals(n ast.Node) []*ast.FuncLit {
 	var list []*ast.FuncLit

@@ -88,7 +88,7 @@ func (c *collector) decl(d *decl.Decl) {
 	for i := range c.lists {
 		c.lists[i] = make(map[uint32]bool)
 	}
-	if decl.Of(d.Parsed).ImportsC() {
+	if decl.Of(d.Parsed).ImportsC() && d.Qualifies("C") {
 		c.d.Flags |= UsesCgo
 	}
 	switch n := d.Node.(type) {

@@ -58,7 +58,7 @@ const (
 	NeverInlined                   // is certainly not inlined anywhere
 	Endless                        // has a loop that may run for as long as the process does
 	Inert                          // a blank variable whose initialiser does nothing
-	UsesCgo                        // is in a file that imports "C"
+	UsesCgo                        // names something of C
 )
 
 // Ref is a reference to a declaration: from the low bits up, whether one of its places is a call that runs whenever the

@@ -253,6 +253,9 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 			if err := j.report.Include(ctx, decls...); err != nil {
 				return nil, err
 			}
+			if !j.report.Applicable() {
+				return nil, &Failure{Kind: FailureRefused, Message: refusal(j.report.Edits)}
+			}
 			return j.request(ctx)
 		},
 		Stale: func(decl string) bool { return stale[decl] },

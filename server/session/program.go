@@ -35,6 +35,7 @@ type program struct {
 	mu    sync.Mutex
 	last  *snapshot.Snapshot // the files as they were when last looked at
 	newer map[string]bool    // functions that the process at hand does not run as they were built
+	cgos  map[string]cgoRun  // by import path: what cgo made last
 }
 
 func newProgram(p *reload.Program) *program { return &program{Program: p} }
@@ -126,6 +127,7 @@ func (p *program) openBaseline() (*snapshot.Snapshot, error) {
 		Export:    p.export,
 		Inlining:  p.inlining,
 		Missing:   p.missing,
+		Cgo:       p.cgo,
 		Profiled:  p.profiled(),
 		Reserved:  func(path string) bool { return strings.HasPrefix(path, reserved) },
 	}, p.readIndex())

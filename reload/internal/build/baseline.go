@@ -156,7 +156,7 @@ func (b *Baseline) Sources(p *Package) (map[string][]byte, error) {
 	for _, f := range append(p.Files[:len(p.Files):len(p.Files)], p.Generated...) {
 		name, hash := filepath.Base(f.Path), f.Hash
 		if f.Cgo != "" {
-			name, hash = cgoName(name), f.Cgo
+			name, hash = CgoName(name), f.Cgo
 		}
 		text, err := b.store.Blob(hash)
 		if err != nil {

@@ -25,10 +25,11 @@ type Cgo struct {
 	CFlags []string // behind "--"
 }
 
-const cgoTypes = "_cgo_gotypes.go"
+// CgoTypes is the name of the file with what Go knows of a package's C.
+const CgoTypes = "_cgo_gotypes.go"
 
-// cgoName is the name of what cgo makes of a file.
-func cgoName(file string) string { return strings.TrimSuffix(file, ".go") + ".cgo1.go" }
+// CgoName is the name of what cgo makes of a file.
+func CgoName(file string) string { return strings.TrimSuffix(file, ".go") + ".cgo1.go" }
 
 // cgo reads the cgo command of a package from a script.
 func (s *script) cgo(st *step, l *listed) (*Cgo, error) {
@@ -103,7 +104,7 @@ func (c *capture) recordCgoPackage(ctx context.Context, b *Baseline, p *Package,
 			made[path.Base(file)] = hash
 		}
 	}
-	for _, name := range []string{cgoTypes, "_cgo_import.go"} {
+	for _, name := range []string{CgoTypes, "_cgo_import.go"} {
 		hash, ok := made[name]
 		if !ok {
 			return fmt.Errorf("cgo made no %s", name)
@@ -127,7 +128,7 @@ func (c *capture) recordCgoPackage(ctx context.Context, b *Baseline, p *Package,
 		if p.Covered {
 			continue
 		}
-		if p.Files[i].Cgo, err = c.ownLines(made[cgoName(name)], f.Path); err != nil {
+		if p.Files[i].Cgo, err = c.ownLines(made[CgoName(name)], f.Path); err != nil {
 			return err
 		}
 	}
@@ -142,7 +143,7 @@ func (c *capture) recordCgoPackage(ctx context.Context, b *Baseline, p *Package,
 	for i, f := range p.Files {
 		name := filepath.Base(f.Path)
 		if _, ok := originals[name]; ok {
-			if p.Files[i].Cgo, err = c.store.Put(output[cgoName(name)]); err != nil {
+			if p.Files[i].Cgo, err = c.store.Put(output[CgoName(name)]); err != nil {
 				return err
 			}
 		}
@@ -248,9 +249,9 @@ func (b *Baseline) Cgo(ctx context.Context, p *Package, edited map[string][]byte
 	if err != nil {
 		return nil, err
 	}
-	result := map[string][]byte{cgoTypes: output[cgoTypes]}
+	result := map[string][]byte{CgoTypes: output[CgoTypes]}
 	for name := range edited {
-		result[cgoName(name)] = output[cgoName(name)]
+		result[CgoName(name)] = output[CgoName(name)]
 	}
 	return result, nil
 }
@@ -315,15 +316,15 @@ func findCgoHash(types []byte) []byte {
 }
 
 func (b *Baseline) adoptCgo(p *Package, object string, files map[string][]byte) (map[string][]byte, error) {
-	i := slices.IndexFunc(p.Generated, func(f File) bool { return f.Path == cgoTypes })
+	i := slices.IndexFunc(p.Generated, func(f File) bool { return f.Path == CgoTypes })
 	if i < 0 {
-		return nil, fmt.Errorf("package %s: no record of %s", p.Path, cgoTypes)
+		return nil, fmt.Errorf("package %s: no record of %s", p.Path, CgoTypes)
 	}
 	old, err := b.store.Blob(p.Generated[i].Hash)
 	if err != nil {
 		return nil, fmt.Errorf("package %s: %w", p.Path, err)
 	}
-	types, err := os.ReadFile(filepath.Join(object, cgoTypes))
+	types, err := os.ReadFile(filepath.Join(object, CgoTypes))
 	if err != nil {
 		return nil, err
 	}
@@ -336,15 +337,15 @@ func (b *Baseline) adoptCgo(p *Package, object string, files map[string][]byte) 
 		return bytes.ReplaceAll(text, newHash, oldHash), nil
 	}
 	output := map[string][]byte{}
-	fresh, err := adopt(cgoTypes)
+	fresh, err := adopt(CgoTypes)
 	if err != nil {
 		return nil, err
 	}
-	if output[cgoTypes], err = mergeTypes(old, fresh); err != nil {
+	if output[CgoTypes], err = mergeTypes(old, fresh); err != nil {
 		return nil, fmt.Errorf("package %s: %w", p.Path, err)
 	}
 	for name := range files {
-		if output[cgoName(name)], err = adopt(cgoName(name)); err != nil {
+		if output[CgoName(name)], err = adopt(CgoName(name)); err != nil {
 			return nil, err
 		}
 	}
@@ -402,7 +403,7 @@ type cgoDeclaration struct {
 // declarations lists the top-level declarations of a generated file by name.
 func declarations(text []byte) (map[string]cgoDeclaration, []string, error) {
 	fset := token.NewFileSet()
-	f, err := parser.ParseFile(fset, cgoTypes, text, parser.ParseComments|parser.SkipObjectResolution)
+	f, err := parser.ParseFile(fset, CgoTypes, text, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -225,7 +225,7 @@ func (p *Package) order(files map[string][]byte) []string {
 		switch {
 		case !p.isGenerated(name):
 			return 0
-		case name == cgoTypes:
+		case name == CgoTypes:
 			return 1
 		case strings.HasSuffix(name, ".cgo1.go"):
 			return 2
