@@ -27,6 +27,7 @@ type client struct {
 	markdown            bool // in hovers
 	codeActionLiterals  bool
 	status              bool // wants limeade/status and limeade/output
+	terminal            bool // has terminals for limeade/runInTerminal
 }
 
 func is(b *bool) bool { return b != nil && *b }
@@ -57,11 +58,11 @@ func clientOf(p *protocol.InitializeParams, o Settings) client {
 		c.markdown = slices.Contains(t.Hover.ContentFormat, protocol.MarkupKindMarkdown)
 	}
 	c.codeActionLiterals = t.CodeAction != nil && len(t.CodeAction.CodeActionLiteralSupport.CodeActionKind.ValueSet) > 0
-	var experimental struct{ LimeadeStatus bool }
+	var experimental struct{ LimeadeStatus, LimeadeTerminal bool }
 	if len(p.Capabilities.Experimental) > 0 {
 		_ = json.Unmarshal(p.Capabilities.Experimental, &experimental) // something else than ours may be there
 	}
-	c.status = experimental.LimeadeStatus
+	c.status, c.terminal = experimental.LimeadeStatus, experimental.LimeadeTerminal
 	return c
 }
 

@@ -30,10 +30,13 @@ type runs struct {
 
 // A started is a limeade-lsp run that the client asked for.
 type started struct {
+	pid  int
+	done chan struct{} // closed when it has ended, and its output was passed on
+
+	// Of those that do not run in a terminal of the client.
 	cmd    *exec.Cmd
-	output string        // path of the file with its output
-	done   chan struct{} // closed when it has ended, and its output was passed on
-	tail   bytes.Buffer  // the last of its output, until the program runs
+	output string       // path of the file with its output
+	tail   bytes.Buffer // the last of its output, until the program runs
 }
 
 // Output is the parameter of limeade/output: what a program that was started by the client printed.
@@ -54,13 +57,17 @@ func (s *Server) run(ctx context.Context, args Arguments) *session.Answer {
 	if err != nil {
 		return session.Failed(0, &session.Failure{Kind: session.FailureUsage, Message: err.Error()})
 	}
-	r, err := s.start(dir, target, args)
+	start := s.start
+	if s.client.terminal {
+		start = s.startInTerminal
+	}
+	r, err := start(ctx, dir, s.runCommand(dir, target, args))
 	if err != nil {
 		return session.Failed(0, err)
 	}
 	for v := s.observer.latest(); ; {
 		for _, p := range v.programs {
-			if parent(p.status.PID) == r.cmd.Process.Pid {
+			if parent(p.status.PID) == r.pid {
 				return session.Started(p.status.PID, time.Since(begun))
 			}
 		}
@@ -87,6 +94,11 @@ func (s *Server) run(ctx context.Context, args Arguments) *session.Answer {
 
 // failure says why there is no program.
 func (r *started) failure(target string) error {
+	if r.cmd == nil {
+		return &session.Failure{
+			Kind: session.FailureProcess, Message: "the program ended before it could be refreshed; its terminal says why",
+		}
+	}
 	code := r.cmd.ProcessState.ExitCode()
 	if code == 2 { // as limeade-lsp run says it
 		return &session.Failure{Kind: session.FailureSource, Message: strings.TrimSpace("the source does not compile\n" + r.tail.String())}
@@ -97,8 +109,49 @@ func (r *started) failure(target string) error {
 	}
 }
 
+// runCommand is the command line of limeade-lsp run.
+func (s *Server) runCommand(dir, target string, args Arguments) []string {
+	flags := args.Flags
+	if flags == nil {
+		flags = s.currentSettings().BuildFlags
+	}
+	argv := append([]string{s.tool, "run", "-C", dir}, flags...)
+	argv = append(argv, target)
+	if len(args.Args) > 0 {
+		argv = append(append(argv, "--"), args.Args...)
+	}
+	return argv
+}
+
+// A TerminalRequest is the parameter of limeade/runInTerminal: what is to be run in a terminal of the client.
+type TerminalRequest struct {
+	Title   string   `json:"title"`
+	Dir     string   `json:"dir"`
+	Command []string `json:"command"`
+}
+
+// A Terminal is the answer to it.
+type Terminal struct {
+	PID int `json:"pid"` // of the command
+}
+
+// startInTerminal has the client start limeade-lsp run. The program is the terminal's, then: it does not end with the
+// server, and this does not see its output.
+func (s *Server) startInTerminal(ctx context.Context, dir string, argv []string) (*started, error) {
+	var t Terminal
+	p := &TerminalRequest{Title: "Limeade: " + filepath.Base(dir), Dir: dir, Command: argv}
+	if err := protocol.Call(ctx, s.conn, methodRunInTerminal, p, &t); err != nil {
+		return nil, fmt.Errorf("no terminal: %w", err)
+	}
+	ended, err := session.Ended(t.PID)
+	if err != nil {
+		return nil, err
+	}
+	return &started{pid: t.PID, done: ended}, nil
+}
+
 // start starts limeade-lsp run.
-func (s *Server) start(dir, target string, args Arguments) (*started, error) {
+func (s *Server) start(_ context.Context, dir string, argv []string) (*started, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, err
@@ -117,16 +170,7 @@ func (s *Server) start(dir, target string, args Arguments) (*started, error) {
 		return nil, err
 	}
 	defer appending.Close()
-	flags := args.Flags
-	if flags == nil {
-		flags = s.currentSettings().BuildFlags
-	}
-	argv := append([]string{"run", "-C", dir}, flags...)
-	argv = append(argv, target)
-	if len(args.Args) > 0 {
-		argv = append(append(argv, "--"), args.Args...)
-	}
-	r := &started{cmd: exec.Command(s.tool, argv...), output: out.Name(), done: make(chan struct{})}
+	r := &started{cmd: exec.Command(argv[0], argv[1:]...), output: out.Name(), done: make(chan struct{})}
 	r.cmd.Stdout, r.cmd.Stderr = appending, appending
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal is its own
 	s.runs.mu.Lock()
@@ -144,6 +188,7 @@ func (s *Server) start(dir, target string, args Arguments) (*started, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(r.output))
 	}
+	r.pid = r.cmd.Process.Pid
 	s.runs.list = append(s.runs.list, r)
 	go s.passOn(r, changes)
 	return r, nil
@@ -177,7 +222,7 @@ func (s *Server) passOn(r *started, changes *fsnotify.Watcher) {
 	}
 	code := r.cmd.ProcessState.ExitCode()
 	if s.client.status {
-		s.sendOutput(Output{PID: r.cmd.Process.Pid, Exit: &code})
+		s.sendOutput(Output{PID: r.pid, Exit: &code})
 	}
 	s.runs.mu.Lock()
 	defer s.runs.mu.Unlock()
@@ -203,7 +248,7 @@ func (s *Server) copyOutput(r *started, f *os.File) {
 			if r.tail.Write(buf[:n]); r.tail.Len() > maxTail {
 				r.tail.Next(r.tail.Len() - maxTail)
 			}
-			s.sendOutput(Output{PID: r.cmd.Process.Pid, Text: strings.ToValidUTF8(string(buf[:n]), "\uFFFD")})
+			s.sendOutput(Output{PID: r.pid, Text: strings.ToValidUTF8(string(buf[:n]), "\uFFFD")})
 		}
 		if err != nil {
 			break
@@ -226,8 +271,8 @@ func (s *Server) sendOutput(o Output) {
 
 // stop ends a program: first it is asked to.
 func (r *started) stop() {
-	children := childrenOf(r.cmd.Process.Pid)
-	_ = r.cmd.Process.Signal(syscall.SIGTERM) // it may be gone; it passes it on
+	children := childrenOf(r.pid)
+	_ = syscall.Kill(r.pid, syscall.SIGTERM) // it may be gone; it passes it on
 	select {
 	case <-r.done:
 		return
@@ -236,7 +281,7 @@ func (r *started) stop() {
 	for _, pid := range children {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	_ = r.cmd.Process.Kill()
+	_ = syscall.Kill(r.pid, syscall.SIGKILL)
 	<-r.done
 }
 

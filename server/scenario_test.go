@@ -68,6 +68,7 @@ type stageKey struct{}
 func (s *stage) clear() {
 	if s.editor != nil {
 		s.editor.Kill()
+		s.editor.CloseTerminals()
 	}
 	for _, p := range s.programs {
 		p.stop()
@@ -165,7 +166,7 @@ func capabilities(options []string) map[string]any {
 			"workspaceEdit":         map[string]any{"documentChanges": !has("nochanges")},
 		},
 		"window":       map[string]any{"workDoneProgress": !has("noprogress"), "showDocument": map[string]any{"support": true}},
-		"experimental": map[string]any{"limeadeStatus": !has("nostatus")},
+		"experimental": map[string]any{"limeadeStatus": !has("nostatus"), "limeadeTerminal": has("terminal")},
 	}
 }
 

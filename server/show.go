@@ -9,10 +9,12 @@ import (
 	"github.com/limeade-go/limeade/server/session"
 )
 
-// Methods of this server's own. They are sent to clients that have the capability experimental.limeadeStatus.
+// Methods of this server's own. The first two are sent to clients that have the capability experimental.limeadeStatus,
+// the other one to those that have experimental.limeadeTerminal.
 const (
-	methodStatus = "limeade/status"
-	methodOutput = "limeade/output"
+	methodStatus        = "limeade/status"
+	methodOutput        = "limeade/output"
+	methodRunInTerminal = "limeade/runInTerminal"
 )
 
 // A Status is the parameter of limeade/status: what a status bar shows.

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -52,6 +53,7 @@ type Editor struct {
 	wrong       []error
 	stderr      strings.Builder
 	lost        error
+	terminals   []*exec.Cmd
 }
 
 type pending struct {
@@ -301,6 +303,12 @@ func (e *Editor) serve(m *Message) error {
 		result = json.RawMessage(`{"success":true}`)
 	case "workspace/applyEdit":
 		result = json.RawMessage(`{"applied":true}`)
+	case "limeade/runInTerminal":
+		pid, err := e.terminal(m.Params)
+		if err != nil {
+			return err
+		}
+		result = json.RawMessage(fmt.Sprintf(`{"pid":%d}`, pid))
 	}
 	answer := &Message{ID: m.ID, Result: result}
 	go func() { _ = e.send(answer) }() // the server may not read before it has written
@@ -385,6 +393,35 @@ func (e *Editor) Exit() (int, error) {
 func (e *Editor) Close() (int, error) {
 	_ = e.stdin.Close()
 	return e.await()
+}
+
+// terminal starts what the server asks for, and returns its process. The caller holds e.mu.
+func (e *Editor) terminal(params json.RawMessage) (pid int, err error) {
+	var p struct {
+		Dir     string
+		Command []string
+	}
+	if err := json.Unmarshal(params, &p); err != nil {
+		return 0, err
+	}
+	cmd := exec.Command(p.Command[0], p.Command[1:]...)
+	cmd.Dir, cmd.Env = p.Dir, e.config.Env
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	e.terminals = append(e.terminals, cmd)
+	return cmd.Process.Pid, nil
+}
+
+// CloseTerminals ends what was started for the server.
+func (e *Editor) CloseTerminals() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, cmd := range e.terminals {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may be gone
+		_ = cmd.Wait()
+	}
+	e.terminals = nil
 }
 
 // Kill ends the server at once.

@@ -55,7 +55,7 @@ func (s *Session) Live(ctx context.Context, pid int, dirs []string) (*Live, erro
 	if err != nil {
 		return nil, err
 	}
-	l := &Live{program: prog, root: resolved(prog.Module.Dir), ended: make(chan struct{})}
+	l := &Live{program: prog, root: resolved(prog.Module.Dir)}
 	if !l.Concerns(dirs) {
 		return nil, fmt.Errorf("process %d: %w", pid, ErrUnrelated)
 	}
@@ -65,26 +65,25 @@ func (s *Session) Live(ctx context.Context, pid int, dirs []string) (*Live, erro
 	if _, err := l.Rescan(ctx); err != nil {
 		return nil, err
 	}
-	if err := notifyEnd(pid, l.ended); err != nil {
-		return nil, err
-	}
-	return l, nil
+	l.ended, err = Ended(pid)
+	return l, err
 }
 
 // ErrUnrelated says that a process is of another workspace.
 var ErrUnrelated = errors.New("is not of this workspace")
 
-// notifyEnd closes ended when a process has ended.
-func notifyEnd(pid int, ended chan struct{}) error {
+// Ended returns a channel that is closed when a process has ended.
+func Ended(pid int) (chan struct{}, error) {
 	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
 	if err != nil {
-		return fmt.Errorf("process %d: %w", pid, err)
+		return nil, fmt.Errorf("process %d: %w", pid, err)
 	}
 	f := os.NewFile(uintptr(fd), "pidfd") // the runtime's poller waits for it: that takes no thread
 	raw, err := f.SyscallConn()
 	if err != nil {
-		return errors.Join(err, f.Close())
+		return nil, errors.Join(err, f.Close())
 	}
+	ended := make(chan struct{})
 	go func() {
 		defer f.Close()
 		defer close(ended)
@@ -93,7 +92,7 @@ func notifyEnd(pid int, ended chan struct{}) error {
 			return n != 0 || err != nil && err != unix.EINTR
 		})
 	}()
-	return nil
+	return ended, nil
 }
 
 // take notes what the process runs now.
