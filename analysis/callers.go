@@ -62,6 +62,45 @@ func (r *Report) Callers(name string) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
+// Outdated returns what the object code of a package that joined the program may have inlined of functions that
+// are not what the program was built from, nor what that package was compiled against: the functions that have to be
+// compiled anew, and the variables and init functions that such code initialises. They are sorted.
+func (r *Report) Outdated(path string, changed []string) (funcs, initialised []string) {
+	if r.set == nil {
+		return nil, nil
+	}
+	s := r.set
+	seen := make(map[string]bool)
+	work := slices.Clone(changed)
+	for len(work) > 0 {
+		callee := work[0]
+		work = work[1:]
+		if d := s.decl(callee); seen[callee] || d == nil || d.Flags&facts.NeverInlined != 0 {
+			continue
+		}
+		seen[callee] = true
+		for _, pkg := range s.order {
+			pkg.Users(callee, func(user *facts.Decl, r facts.Ref) {
+				switch {
+				case r.Count() == 0:
+				case user.Kind == decl.Var || isInit(user):
+					if pkg.Path == path {
+						initialised = append(initialised, user.Name)
+					}
+				case isFunc(user):
+					if pkg.Path == path {
+						funcs = append(funcs, user.Name)
+					}
+					work = append(work, user.Name)
+				}
+			})
+		}
+	}
+	slices.Sort(funcs)
+	slices.Sort(initialised)
+	return slices.Compact(funcs), slices.Compact(initialised)
+}
+
 // Include adds what Callers returned to the recompile set, with all that follows, and updates r.Recompile.
 func (r *Report) Include(ctx context.Context, names ...string) error {
 	if r.set == nil {

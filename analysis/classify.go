@@ -153,6 +153,8 @@ func (k *classifier) imports() {
 			kind = edit.ImportRemoved
 		case k.linked(i.Path):
 			kind = edit.ImportLinked
+		case !k.joins(i.Path):
+			kind = edit.ImportRefused
 		case !strings.Contains(first, "."):
 			kind = edit.ImportStandard // as the go command tells them apart
 		}

@@ -20,8 +20,8 @@ func (c *comparison) recompile() error {
 	if len(c.report.Errors) > 0 {
 		return nil
 	}
-	if len(c.changedFuncs())+len(c.changedInitializers()) == 0 {
-		return nil
+	if len(c.changedFuncs())+len(c.changedInitializers()) == 0 && len(c.new.Packages()) == len(c.old.Packages()) {
+		return nil // nor did any package join
 	}
 	prog, err := c.program(c.after)
 	if err != nil {

@@ -130,7 +130,7 @@ type changedPackage struct {
 	old, new           decl.Source
 	delta              *decl.Delta
 	broken             bool   // it has errors: nothing is said of its edits
-	unlinked           bool   // it imports what the program lacks: it cannot be type-checked
+	unlinked           bool   // it imports what the program cannot get: it cannot be type-checked
 	translated         bool   // cgo was asked
 	needsC             string // and says why what it makes needs other C code
 	checked            *Checked
@@ -447,13 +447,16 @@ func (c *comparison) affected(p *snapshot.Package) bool {
 
 // importsUnlinked reports whether a package imports one that the program lacks.
 func (c *comparison) importsUnlinked(p *changedPackage) bool {
-	return slices.ContainsFunc(p.delta.Imports, func(i decl.ImportChange) bool { return i.Added && !c.linked(i.Path) })
+	return slices.ContainsFunc(p.delta.Imports, func(i decl.ImportChange) bool { return i.Added && !c.linked(i.Path) && !c.joins(i.Path) })
 }
 
 // linked reports whether the program has the package.
 func (c *comparison) linked(path string) bool {
 	return path == "unsafe" || path == "C" || c.old.Package(path) != nil
 }
+
+// joins reports whether the program lacks the package and can get it.
+func (c *comparison) joins(path string) bool { return !c.linked(path) && c.new.Package(path) != nil }
 
 // facts finds the facts of both versions of what changed.
 func (c *comparison) facts() error {

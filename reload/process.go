@@ -98,7 +98,7 @@ func (p *Program) swap(ctx context.Context, proc *Process, to *Generation, reque
 		}
 		return reply, err
 	}
-	p.generations.put(to)
+	p.root().generations.put(to)
 	return reply, nil
 }
 
@@ -113,15 +113,17 @@ type Generation struct {
 	Digest     string // "" at generation 0
 	Manifest   []byte // as the front end gave it; nil at generation 0
 	Recompiled []string
+	// Joined are the packages that the process has and the build lacks, imported ones first.
+	Joined []*BuildPackage
 
 	undo    string // digest of what a rollback leads back to
 	state   *link.State
 	assumed assumptions
-	tags    assumptions       // what the bodies let escape that were compiled since the build
+	tags    assumptions // what the bodies let escape that were compiled since the build
 	tight   link.Tight
-	held    [][]string        // of each refresh that can be rolled back: see link.Reliance
-	orphans []string          // the same of those that were
-	depth   int               // refreshes that can be rolled back
+	held    [][]string // of each refresh that can be rolled back: see link.Reliance
+	orphans []string   // the same of those that were
+	depth   int        // refreshes that can be rolled back
 }
 
 // A record is how a generation is kept in the store, by its digest.
@@ -133,7 +135,8 @@ type record struct {
 	Recompiled []string // that the parent has not
 	Delta      *link.Delta
 	Depth      int
-	Assumed    assumptions // that the parent has not, or has otherwise
+	Joined     []*BuildPackage // that the parent has not
+	Assumed    assumptions     // that the parent has not, or has otherwise
 	Tags       assumptions
 	Tight      link.Tight
 	Held       [][]string
@@ -154,7 +157,7 @@ func (p *Program) load(proc *Process, digest string) (*Generation, error) {
 	if digest == "" {
 		return &Generation{state: link.NewState(proc.Bias, proc.ArenaLo, proc.ArenaHi), assumed: assumptions{}, tags: assumptions{}}, nil
 	}
-	if g := p.generations.get(digest); g != nil {
+	if g := p.root().generations.get(digest); g != nil {
 		return g, nil
 	}
 	data, err := os.ReadFile(p.recordPath(digest))
@@ -174,6 +177,7 @@ func (p *Program) load(proc *Process, digest string) (*Generation, error) {
 	g := &Generation{
 		Digest: digest, Manifest: r.Manifest, undo: r.Undo,
 		Recompiled: append(slices.Clip(parent.Recompiled), r.Recompiled...),
+		Joined:     append(slices.Clip(parent.Joined), r.Joined...),
 		state:      parent.state.With(r.Delta),
 		assumed:    maps.Clone(parent.assumed),
 		tags:       r.Tags,
@@ -183,7 +187,7 @@ func (p *Program) load(proc *Process, digest string) (*Generation, error) {
 		depth:      r.Depth,
 	}
 	maps.Copy(g.assumed, r.Assumed)
-	p.generations.put(g)
+	p.root().generations.put(g)
 	return g, nil
 }
 
@@ -194,6 +198,7 @@ func (p *Program) save(parent, g *Generation) (string, error) {
 		Recompiled: g.Recompiled[len(parent.Recompiled):],
 		Delta:      g.state.Since(parent.state),
 		Depth:      g.depth,
+		Joined:     g.Joined[len(parent.Joined):],
 		Assumed:    g.assumed.since(parent.assumed),
 		Tags:       g.tags,
 		Tight:      g.tight,

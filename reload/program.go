@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,8 @@ import (
 // A Program is a build and what was learned of it. It is safe for concurrent use.
 type Program struct {
 	*Build
+	origin *Program        // of which this is an extension; nil: the program as it was built
+	joined []*BuildPackage // that the build lacks, imported ones first
 
 	host lazy[*link.Host]
 	comp lazy[*build.Compiler]
@@ -31,7 +34,45 @@ type Program struct {
 	factsMu sync.Mutex
 	facts   map[string]*lazy[*build.Facts] // by import path
 
-	generations generationCache
+	generations generationCache // of origin, if there is one
+}
+
+// root returns the program as it was built.
+func (p *Program) root() *Program {
+	if p.origin != nil {
+		return p.origin
+	}
+	return p
+}
+
+// Joined lists the packages that the program has and the build lacks, imported ones first.
+func (p *Program) Joined() []*BuildPackage { return p.joined }
+
+// With returns the program with packages that the build lacks, imported ones first, as what they are now:
+// its processes may import them. Only the given ones are in it.
+func (p *Program) With(joined []*BuildPackage) *Program {
+	root := p.root()
+	if len(joined) == 0 {
+		return root
+	}
+	return &Program{Build: root.Build.With(joined), origin: root, joined: joined}
+}
+
+// Extend asks the go command for packages that the program lacks, and for what they import, and returns the
+// program with these. Source that does not compile gives a *CompileError, what cannot join a running
+// program a *RefusedError.
+func (p *Program) Extend(ctx context.Context, paths []string) (*Program, error) {
+	pkgs, err := p.Build.Extend(ctx, paths, nil)
+	if err == nil {
+		err = p.Build.Complete(ctx, pkgs)
+	}
+	var unfit *build.UnfitError
+	if errors.As(err, &unfit) {
+		return nil, &RefusedError{Symbol: unfit.Package, Reason: unfit.Reason}
+	} else if err != nil {
+		return nil, err
+	}
+	return p.With(append(slices.Clip(p.joined), pkgs...)), nil
 }
 
 // Open returns the program with a Go build ID. The error wraps ErrUnknownBuild when the store does not
@@ -163,6 +204,17 @@ func (p *Program) Host() (*link.Host, error) {
 }
 
 func (p *Program) openHost() (*link.Host, error) {
+	if p.origin != nil {
+		built, err := p.origin.Host()
+		if err != nil {
+			return nil, err
+		}
+		var pkgs []link.Joining
+		for _, pkg := range p.joined {
+			pkgs = append(pkgs, link.Joining{Path: p.objectPath(pkg.Path), Archive: p.ArchivePath(pkg)})
+		}
+		return built.With(pkgs)
+	}
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		return nil, fmt.Errorf("code can be replaced in linux/amd64 programs only, and this is %s/%s: restart the program instead", runtime.GOOS, runtime.GOARCH)
 	}

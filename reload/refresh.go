@@ -142,6 +142,7 @@ func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, fresh
 	pr.to = &Generation{
 		Manifest:   req.Manifest,
 		Recompiled: append(slices.Clip(pr.from.Recompiled), without(c.decls, setOf(pr.from.Recompiled))...),
+		Joined:     pr.program.joined,
 		undo:       pr.from.Digest,
 		depth:      pr.from.depth + 1,
 		state:      pr.result.State,
@@ -267,7 +268,7 @@ func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation)
 	}
 	held := from.held[:from.depth-1]
 	to := &Generation{
-		Manifest: before.Manifest, Recompiled: from.Recompiled,
+		Manifest: before.Manifest, Recompiled: from.Recompiled, Joined: from.Joined,
 		undo: before.undo, depth: before.depth,
 		state: before.state.Undone(from.state), assumed: before.assumed, tags: before.tags, tight: before.tight,
 		held: held, orphans: slices.Concat(from.orphans, from.held[len(held)]),

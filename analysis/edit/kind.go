@@ -81,6 +81,7 @@ const (
 	ImportRemoved
 	ImportStandard
 	ImportModule
+	ImportRefused
 	Requirement
 	ModuleVersion
 	LanguageVersion

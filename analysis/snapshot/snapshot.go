@@ -215,6 +215,18 @@ func (s *Snapshot) With(changes ...Change) *Snapshot {
 	return s.replace(edited)
 }
 
+// Join returns s with packages that it lacks; one that it has is left out.
+func (s *Snapshot) Join(packages ...*Package) *Snapshot {
+	packages = slices.DeleteFunc(slices.Clone(packages), func(p *Package) bool { return s.byPath[p.Path] != nil })
+	if len(packages) == 0 {
+		return s
+	}
+	for _, p := range packages {
+		sortFiles(p)
+	}
+	return s.must(append(slices.Clone(s.packages), packages...), s.modules)
+}
+
 // replace returns s with the packages of edited (by path) in place of its own where their source differs.
 func (s *Snapshot) replace(edited map[string]*Package) *Snapshot {
 	packages := slices.Clone(s.packages)
@@ -240,7 +252,7 @@ func (s *Snapshot) replace(edited map[string]*Package) *Snapshot {
 	return s.must(packages, s.modules)
 }
 
-// must builds a snapshot of this lineage from packages that have the same, hence distinct, paths as those of s.
+// must builds a snapshot of this lineage from packages whose paths are known to be distinct.
 func (s *Snapshot) must(packages []*Package, modules []OtherFile) *Snapshot {
 	t, err := assemble(s.root, packages, modules, s.fset)
 	if err != nil {

@@ -25,6 +25,7 @@ type Stale struct {
 // in microseconds.
 type Phases struct {
 	Detect  float64 `json:"detect_ms"`
+	Join    float64 `json:"join_ms"` // the go command was asked for packages that the program lacks
 	Check   float64 `json:"check_ms"`
 	Compile float64 `json:"compile_ms"`
 	Link    float64 `json:"link_ms"`

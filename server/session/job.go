@@ -25,6 +25,7 @@ type job struct {
 
 	gen      *reload.Generation
 	old, now *snapshot.Snapshot
+	unfit    *reload.RefusedError // why what is imported cannot join the program
 	report   *analysis.Report
 	phases   Phases
 }
@@ -42,6 +43,9 @@ func (j *job) analyse(ctx context.Context) error {
 	if j.gen, err = j.program.Generation(j.proc); err != nil {
 		return err
 	}
+	if j.program, err = j.program.with(j.gen.Joined); err != nil {
+		return err
+	}
 	if j.old, err = j.program.source(j.gen); err != nil {
 		return err
 	}
@@ -49,6 +53,11 @@ func (j *job) analyse(ctx context.Context) error {
 		return err
 	}
 	j.phases.Detect = ms(time.Since(start))
+	start = time.Now()
+	if err := j.join(ctx); err != nil {
+		return err
+	}
+	j.phases.Join = ms(time.Since(start))
 	start = time.Now()
 	foreign := make(chan scanned, 1)
 	go func() { foreign <- j.program.scanForeign(ctx, j.now) }()
@@ -60,8 +69,17 @@ func (j *job) analyse(ctx context.Context) error {
 		}
 	}
 	j.phases.Check = ms(time.Since(start))
+	if err == nil && j.unfit != nil {
+		for i, e := range j.report.Edits {
+			if e.Kind == edit.ImportRefused {
+				j.report.Edits[i].Detail += ": " + j.unfit.Error()
+			}
+		}
+	}
 	return err
 }
+
+const doesNotCompile = "the source does not compile; nothing was changed"
 
 // answer begins the answer with what analysis found.
 func (j *job) answer() *Answer {
@@ -74,7 +92,7 @@ func (j *job) answer() *Answer {
 		a.Edits = append(a.Edits, editOf(e))
 	}
 	if list := j.report.Errors; len(list) > 0 {
-		a.Error = &Failure{Kind: FailureSource, Message: "the source does not compile; nothing was changed"}
+		a.Error = &Failure{Kind: FailureSource, Message: doesNotCompile}
 		for _, e := range list {
 			a.Error.Source = append(a.Error.Source, SourceError(e))
 		}
@@ -140,7 +158,7 @@ func (j *job) refresh(ctx context.Context) *Answer {
 	if err != nil {
 		return j.finish(a, err)
 	}
-	if len(req.Packages) == 0 && len(req.Moves) == 0 {
+	if len(req.Packages) == 0 && len(req.Moves) == 0 && len(j.program.Joined()) == len(j.gen.Joined) {
 		return j.finish(a, nil) // what differs makes no code
 	}
 	outcome, err := j.program.Apply(ctx, j.proc, j.gen, req)
@@ -229,7 +247,7 @@ func (j *job) status(ctx context.Context) Process {
 
 // settled reports whether what differs makes no difference to the process: a refresh would do nothing.
 func (j *job) settled() bool {
-	return j.report.Applicable() && len(j.report.Recompile) == 0 && len(moves(j.report)) == 0
+	return j.report.Applicable() && len(j.report.Recompile) == 0 && len(moves(j.report)) == 0 && len(j.program.Joined()) == len(j.gen.Joined)
 }
 
 // request puts what analysis found into the words of reload.
@@ -241,6 +259,9 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 	stale := map[string]bool{}
 	for _, decl := range j.gen.Recompiled {
 		stale[decl] = true
+	}
+	if err := j.outdated(stale); err != nil {
+		return nil, err
 	}
 	req := &reload.Request{
 		Manifest: manifest,

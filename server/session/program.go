@@ -24,7 +24,8 @@ import (
 // A program is one build with everything that is known of its source.
 type program struct {
 	*reload.Program
-	working sync.Mutex // held by whoever changes a process of it
+	working *sync.Mutex // held by whoever changes a process of it, or of a program that differs in what joined
+	family  *family
 
 	baseOnce sync.Once
 	base     *snapshot.Snapshot // what was built
@@ -38,7 +39,11 @@ type program struct {
 	cgos  map[string]cgoRun  // by import path: what cgo made last
 }
 
-func newProgram(p *reload.Program) *program { return &program{Program: p} }
+func newProgram(p *reload.Program) *program {
+	prog := &program{Program: p, working: &sync.Mutex{}}
+	prog.family = &family{built: prog}
+	return prog
+}
 
 // warm learns what a refresh will need, the most important first.
 func (p *program) warm() {
@@ -78,10 +83,7 @@ func (p *program) openBaseline() (*snapshot.Snapshot, error) {
 	p.disk = snapshot.NewDisk(p.buildContext())
 	var packages []*snapshot.Package
 	for path, b := range p.Packages {
-		s := &snapshot.Package{
-			Path: path, Name: b.Name, Dir: b.Dir, GoVersion: b.GoVersion,
-			ImportMap: b.ImportMap, Imports: b.Imports, Local: b.Local, Standard: b.Standard,
-		}
+		s := packageOfBuild(b)
 		if b.Local {
 			err = p.ownFiles(s, b)
 		} else if f := foreign.Packages[path]; f != nil {
@@ -120,8 +122,13 @@ func (p *program) openBaseline() (*snapshot.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.analysis = p.newAnalysis(p.readIndex())
+	return base, nil
+}
+
+func (p *program) newAnalysis(index *analysis.Index) *analysis.Session {
 	reserved := path.Dir(p.Agent) + "/"
-	p.analysis = analysis.NewSession(analysis.Env{
+	return analysis.NewSession(analysis.Env{
 		Toolchain: p.GoVersion,
 		Built:     base,
 		Export:    p.export,
@@ -130,8 +137,14 @@ func (p *program) openBaseline() (*snapshot.Snapshot, error) {
 		Cgo:       p.cgo,
 		Profiled:  p.profiled(),
 		Reserved:  func(path string) bool { return strings.HasPrefix(path, reserved) },
-	}, p.readIndex())
-	return base, nil
+	}, index)
+}
+
+func packageOfBuild(b *reload.BuildPackage) *snapshot.Package {
+	return &snapshot.Package{
+		Path: b.Path, Name: b.Name, Dir: b.Dir, GoVersion: b.GoVersion,
+		ImportMap: b.ImportMap, Imports: b.Imports, Local: b.Local, Standard: b.Standard,
+	}
 }
 
 // ownFiles adds the files of a Local package as it was built.

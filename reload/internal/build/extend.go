@@ -15,6 +15,11 @@ import (
 // counts coverage must be linked with the rest.
 var coverFlagNames = map[string]bool{"cover": true, "covermode": true, "coverpkg": true}
 
+// An UnfitError says why a package cannot join a running program.
+type UnfitError struct{ Package, Reason string }
+
+func (e *UnfitError) Error() string { return "package " + e.Package + " " + e.Reason }
+
 // Extend finds out what a program needs in order to import packages that it
 // lacks, by import path: these and what they import and the program lacks, too,
 // imported ones first, as the go command compiles them with the flags of the
@@ -25,7 +30,7 @@ var coverFlagNames = map[string]bool{"cover": true, "covermode": true, "coverpkg
 //
 // Overlay holds contents of files that are not on disk as they should be, by
 // absolute path. Source that does not compile gives a *CompileError; a package
-// with C an error that wraps ErrC.
+// that cannot join, one with C for example, an *UnfitError.
 func (b *Baseline) Extend(ctx context.Context, paths []string, overlay map[string][]byte) ([]*Package, error) {
 	p, err := b.probe()
 	if err != nil {
@@ -48,6 +53,37 @@ func (b *Baseline) Extend(ctx context.Context, paths []string, overlay map[strin
 		}
 	}
 	return nil, fmt.Errorf("%w: %s; save it and try again", ErrChanging, changed)
+}
+
+// Complete compiles the packages from Extend that have no archive, against what the program was built
+// from. One that needs more than that gives an *UnfitError.
+func (b *Baseline) Complete(ctx context.Context, pkgs []*Package) (err error) {
+	if !slices.ContainsFunc(pkgs, func(p *Package) bool { return p.Archive == "" }) {
+		return nil
+	}
+	c, err := NewCompiler(b.With(pkgs))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	deps := map[string]string{}
+	for _, p := range pkgs {
+		if p.Archive != "" {
+			continue
+		}
+		r, err := c.Compile(ctx, Request{Package: p.Path, Deps: deps})
+		var needs *CompileError
+		if errors.As(err, &needs) {
+			return &UnfitError{p.Path, "does not compile against what the program was built from: " + needs.Error()}
+		} else if err != nil {
+			return err
+		}
+		if p.Archive, err = b.store.putArchive(r.Archive); err != nil {
+			return err
+		}
+		deps[p.Path] = r.Archive
+	}
+	return nil
 }
 
 // With returns the baseline with packages from Extend in it. The receiver is
@@ -159,7 +195,7 @@ func (c *capture) unsaved(contents map[string][]byte) (*joined, error) {
 func (c *capture) compileNew(ctx context.Context, b *Baseline, flags, target []string) ([]*Package, error) {
 	for _, l := range c.pkgs {
 		if len(l.CgoFiles)+len(l.CFiles)+len(l.CXXFiles)+len(l.SwigFiles)+len(l.SwigCXXFiles)+len(l.SysoFiles) > 0 {
-			return nil, fmt.Errorf("package %s has C in it: %w", l.ImportPath, ErrC)
+			return nil, &UnfitError{l.ImportPath, "has C in it, and C joins a program only when it is linked"}
 		}
 	}
 	exports, err := c.command.list(ctx, append([]string{"-deps", "-export", "-json=ImportPath,Export"}, flags...), target...)
@@ -199,7 +235,7 @@ func (c *capture) compileNew(ctx context.Context, b *Baseline, flags, target []s
 				return nil, err
 			}
 		case !p.Local || len(l.SFiles) > 0:
-			return nil, fmt.Errorf("package %s imports packages that differ from those in the program, and cannot be compiled for it", p.Path)
+			return nil, &UnfitError{p.Path, "imports packages that differ from those in the program, and cannot be compiled for it"}
 		}
 		pkgs = append(pkgs, p)
 	}

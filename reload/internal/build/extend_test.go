@@ -108,7 +108,10 @@ var x int = "a"
 			goObjects(t, r.Archive)
 
 			_, err = b.Extend(t.Context(), []string{"example.com/app/c"}, nil)
-			wantIs(t, err, ErrC)
+			var unfit *UnfitError
+			if !errors.As(err, &unfit) || unfit.Package != "example.com/app/c" {
+				t.Errorf("package with C: %v", err)
+			}
 			_, err = b.Extend(t.Context(), []string{"example.com/app/broken"}, nil)
 			var compile *CompileError
 			if !errors.As(err, &compile) || len(compile.Errors) != 1 || compile.Errors[0].File != filepath.Join(o.Dir, "broken/broken.go") || compile.Errors[0].Line != 3 {

@@ -24,6 +24,7 @@ type Delta struct {
 	Names      mapDelta[string, bool]
 	InIface    mapDelta[string, bool]
 	Reflect    bool
+	Joined     mapDelta[string, bool]
 	Chunks     []Chunk // that old has not
 }
 
@@ -89,6 +90,7 @@ func (s *State) Since(old *State) *Delta {
 		Names:      diffMap(a.Names, b.Names, equal),
 		InIface:    diffMap(a.InIface, b.InIface, equal),
 		Reflect:    b.Reflect,
+		Joined:     diffMap(old.Joined, s.Joined, equal),
 		Chunks:     slices.Clone(s.Chunks[len(old.Chunks):]),
 	}
 }
@@ -112,6 +114,7 @@ func (s *State) With(d *Delta) *State {
 	c.Calls = d.Calls.apply(s.Calls)
 	c.Memory = d.Memory.apply(s.Memory)
 	c.Slots = d.Slots.apply(s.Slots)
+	c.Joined = d.Joined.apply(s.Joined)
 	c.Chunks = append(slices.Clip(s.Chunks), d.Chunks...)
 	c.Uses = &Uses{
 		Methods: d.Methods.apply(u.Methods),

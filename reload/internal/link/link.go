@@ -5,6 +5,7 @@
 // Link reads as its list of passes:
 //
 //	select    the functions of the objects that replace live ones, and where their callers call them
+//	join      the init functions of packages that the program lacks
 //	resolve   every symbol they reach: in the process, else in the patch
 //	revive    methods that the build's linker pruned and that the new code can call
 //	place     an address for every symbol of the patch; beyond this no symbol is added
@@ -34,7 +35,8 @@ type Host struct {
 	Index   *image.Index
 	Library *object.Library
 	Layout  *layout.Layout
-	Uses    *Uses // which methods the build's linker kept, and why
+	Uses    *Uses             // which methods the build's linker kept, and why
+	Joined  []*object.Package // that the build lacks, imported ones first; Library is an overlay if there are any
 
 	onceItabs     sync.Once
 	itabTables    itabTables
@@ -44,6 +46,22 @@ type Host struct {
 	literals      map[uint64]image.Func   // by address of their runtime._func
 	byGeneric     map[string][]string     // names of instantiations
 	byFile        map[string][]image.Func // functions with code from a file
+}
+
+// A Joining is a package that the build lacks.
+type Joining struct{ Path, Archive string } // the path as in object files
+
+// With returns a host that has further packages, imported ones first, to link from.
+func (h *Host) With(pkgs []Joining) (*Host, error) {
+	joined := &Host{Image: h.Image, Index: h.Index, Library: h.Library.Overlay(), Layout: h.Layout, Uses: h.Uses}
+	for _, p := range pkgs {
+		pkg, err := joined.Library.Add(p.Path, p.Archive)
+		if err != nil {
+			return nil, err
+		}
+		joined.Joined = append(joined.Joined, pkg)
+	}
+	return joined, nil
 }
 
 // A Request is one refresh of one process.
@@ -148,6 +166,7 @@ func Link(req *Request) (*Result, error) {
 		run  func() error
 	}{
 		{"select", l.selectRoots},
+		{"join", l.join},
 		{"resolve", l.resolve},
 		{"place", l.place},
 		{"tables", l.tables},

@@ -50,7 +50,9 @@ func (l *linker) apply(n *node, sec *section, r object.Reloc) error {
 	if r.Sym.Obj != nil && r.Type != object.TLSLE && r.Type != object.TLSIE {
 		var err error
 		if r.Weak || r.Type == object.MethodOff {
-			t, err = l.existing(r.Sym)
+			if t, err = l.existing(r.Sym); err == nil && !t.found() && r.Type == object.Call && isMapInit(r.Sym.Name()) {
+				t, err = l.noMapInit()
+			}
 		} else {
 			t, err = l.target(r.Sym)
 		}

@@ -85,6 +85,8 @@ type linker struct {
 	byItab map[string]*itab
 	uses   *useSet
 	calls  []target // functions to run when the patch is loaded
+	// joining are the packages that this patch initialises.
+	joining map[*object.Package]bool
 
 	reliance Reliance
 
@@ -127,6 +129,7 @@ func newLinker(req *Request) (*linker, error) {
 		byItab:    map[string]*itab{},
 		needWhole: map[string]bool{},
 		needBody:  map[string]bool{},
+		joining:   map[*object.Package]bool{},
 	}
 	for _, f := range req.Funcs {
 		l.funcs[f] = true
@@ -269,7 +272,7 @@ func (l *linker) find(s object.Sym, add bool) (target, error) {
 		if n := l.bySym[sym]; n != nil {
 			return target{node: n}, nil
 		}
-		if l.stubObjs[sym.Obj] == nil {
+		if l.stubObjs[sym.Obj] == nil && !slices.Contains(l.host.Joined, sym.Obj.Package) {
 			if addr, ok := l.host.Index.AddrOf(sym); ok {
 				return target{addr: addr + l.state.Bias}, nil
 			}
@@ -507,6 +510,11 @@ func (l *linker) visit(n *node) error {
 	}
 	for i, count := 0, s.NumRelocs(); i < count; i++ {
 		r := s.Reloc(i)
+		if r.Weak && r.Type == object.Call && isMapInit(r.Sym.Name()) {
+			if _, err := l.noMapInit(); err != nil {
+				return err
+			}
+		}
 		if r.IsMarker() || r.Sym.Obj == nil || r.Weak {
 			continue
 		}
@@ -664,6 +672,9 @@ func (l *linker) outlinedInit(n *node) error {
 				if err != nil {
 					return err
 				}
+				if l.joining[n.sym.Obj.Package] {
+					break // the init function of its package calls it
+				}
 				if !slices.ContainsFunc(l.calls, func(c target) bool { return c == t }) {
 					l.calls = append(l.calls, t)
 				}
@@ -678,7 +689,7 @@ func (l *linker) outlinedInit(n *node) error {
 func mapInits(o *object.Object) []object.Sym {
 	var fns []object.Sym
 	for i := range o.NumDefs() {
-		if s := o.Sym(i); s.Kind() == object.Text && strings.Contains(s.Name(), ".map.init.") {
+		if s := o.Sym(i); s.Kind() == object.Text && isMapInit(s.Name()) {
 			fns = append(fns, s)
 		}
 	}

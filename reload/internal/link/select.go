@@ -100,9 +100,6 @@ func (l *linker) selectRoots() error {
 			}
 		}
 	}
-	if len(l.roots) == 0 && len(l.req.Moves) == 0 {
-		return ErrNothing
-	}
 	if err := l.adoptLiterals(len(changedDicts) == 0); err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ type State struct {
 	Memory       map[uint64][]byte   // bytes that patches wrote over older ones, by address
 	Slots        map[uint64][]byte   // the part of Memory that a rollback leaves: revived method slots
 	Chunks       []Chunk             // bytes that patches brought, by ascending address
+	Joined       map[string]bool     // packages that the build lacks and that are initialised, as in object files
 	Widened      bool                // the image's line tables reach into the arena
 	TypesWidened bool                // and so do its types
 }
@@ -79,6 +80,7 @@ func (s *State) clone() *State {
 	c.Calls = orNew(maps.Clone(s.Calls))
 	c.Memory = orNew(maps.Clone(s.Memory))
 	c.Slots = orNew(maps.Clone(s.Slots))
+	c.Joined = orNew(maps.Clone(s.Joined))
 	c.Chunks = slices.Clone(s.Chunks)
 	return &c
 }
@@ -109,7 +111,7 @@ func (s *State) Undone(after *State) *State {
 	u := s.clone()
 	u.Generation = after.Generation + 1
 	u.ArenaNext, u.Chunks, u.Uses = after.ArenaNext, after.Chunks, after.Uses
-	u.TypesWidened = after.TypesWidened
+	u.TypesWidened, u.Joined = after.TypesWidened, after.Joined
 	u.Calls = after.Calls
 	for key, sym := range after.Born {
 		if _, ok := s.Born[key]; !ok && sym.Stable {
