@@ -107,6 +107,13 @@ func parseCase(t *testing.T, archive *txtar.Archive) testCase {
 	before, after := testPackages(root, old, o), testPackages(root, now, o)
 	c.old = newSnapshot(t, root, before, old, o)
 	c.new = relate(t, root, c.old, after, now, o)
+	for _, path := range o.joins {
+		p := after[path]
+		if p == nil {
+			p = &snapshot.Package{Path: path, Standard: true}
+		}
+		c.new = c.new.Join(p)
+	}
 	c.env = testEnv(t, c.old, o)
 	return c
 }
@@ -120,7 +127,8 @@ type options struct {
 	reserved  string
 	missing   []string
 	profiled  bool
-	moved     string // a new name for the module's directory
+	moved     string   // a new name for the module's directory
+	joins     []string // packages that the program gets, of the standard library or of the new files
 }
 
 func parseOptions(t *testing.T, comment string) options {
@@ -144,6 +152,8 @@ func parseOptions(t *testing.T, comment string) options {
 			o.profiled = value == "yes"
 		case "missing":
 			o.missing = fields
+		case "joins":
+			o.joins = fields
 		case "moved":
 			o.moved = value
 		case "inlining":
@@ -296,7 +306,7 @@ func testEnv(t *testing.T, old *snapshot.Snapshot, o options) Env {
 			if data, ok := exported[path]; ok {
 				return io.NopCloser(bytes.NewReader(data)), nil
 			}
-			if old.Package(path) == nil {
+			if old.Package(path) == nil && !slices.Contains(o.joins, path) {
 				return nil, fs.ErrNotExist
 			}
 			return standard(t, path)

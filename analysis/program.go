@@ -14,8 +14,8 @@ import (
 const inlineBudget = 80
 
 // A program is the new state of the Local packages that can be touched by an edit: those that changed, and those that
-// import them, directly or not; and of those that are not as they were built, because new code cannot go by what the build
-// left of them. Packages that are not Local need no look: none of them imports a Local one but through
+// import them, directly or not; and the same of those that are not as they were built, because new code cannot go by what
+// the build left of them. Packages that are not Local need no look: none of them imports a Local one but through
 // a replace directive or a workspace, and then it is Local too.
 type program struct {
 	env      Env
@@ -32,10 +32,9 @@ func (c *comparison) program(v *view) (*program, error) {
 	}
 	var cone []*snapshot.Package
 	for _, p := range importOrder(v.snapshot) {
-		if touched[p.Path] || slices.ContainsFunc(p.Imports, func(imp string) bool { return touched[imp] }) {
+		built := c.built.Package(p.Path)
+		if touched[p.Path] || built == nil || !built.SameSource(p) || slices.ContainsFunc(p.Imports, func(imp string) bool { return touched[imp] }) {
 			touched[p.Path] = true
-			cone = append(cone, p)
-		} else if built := c.built.Package(p.Path); built == nil || !built.SameSource(p) {
 			cone = append(cone, p)
 		}
 	}

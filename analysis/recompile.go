@@ -138,9 +138,10 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 	for _, pkg := range s.order {
 		inOrder[pkg.Path] = pkg
 	}
+	differs := make(map[string]bool)
 	for _, p := range importOrder(c.new) {
 		pkg := inOrder[p.Path]
-		set := PackageSet{Path: p.Path, Context: c.context(p)}
+		set := PackageSet{Path: p.Path, Context: c.context(p, differs)}
 		if pkg == nil {
 			sets = append(sets, set)
 			continue
@@ -206,9 +207,13 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 	return c.withContext(sets), nil
 }
 
-// context returns in what a package is not as it was built, nil if it is.
-func (c *comparison) context(p *snapshot.Package) *Context {
-	if built := c.built.Package(p.Path); p.Name == "main" || built != nil && built.SameSource(p) && c.after.fresh[p.Path] == nil {
+// context returns in what a package is not as it was built, nil if it is, and notes that in differs. One that imports a
+// package that is not may have inlined what differs.
+func (c *comparison) context(p *snapshot.Package, differs map[string]bool) *Context {
+	built := c.built.Package(p.Path)
+	differs[p.Path] = built == nil || !built.SameSource(p) || c.after.fresh[p.Path] != nil ||
+		slices.ContainsFunc(p.Imports, func(imp string) bool { return differs[imp] })
+	if p.Name == "main" || !differs[p.Path] {
 		return nil
 	}
 	return &Context{Looks: c.after.fresh[p.Path] != nil}

@@ -81,10 +81,10 @@ const (
 	ImportRemoved
 	ImportStandard
 	ImportModule
-	ImportRefused
 	Requirement
 	ModuleVersion
 	LanguageVersion
+	ImportRefused
 
 	// Files that are not plain Go.
 	EmbedContent

@@ -63,7 +63,7 @@ func (f *family) add(extended *reload.Program) (*program, error) {
 		packages = append(packages, s)
 	}
 	m.baseOnce.Do(func() { m.base = base.Join(packages...) })
-	m.analysis = m.newAnalysis(f.built.analysis.Index())
+	m.analysis = m.newAnalysis(m.base, f.built.analysis.Index())
 	if len(f.members) == maxMembers {
 		_ = f.members[0].Close() // its compiler makes its files anew if somebody is at it
 		f.members = slices.Delete(f.members, 0, 1)

@@ -122,11 +122,11 @@ func (p *program) openBaseline() (*snapshot.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.analysis = p.newAnalysis(p.readIndex())
+	p.analysis = p.newAnalysis(base, p.readIndex())
 	return base, nil
 }
 
-func (p *program) newAnalysis(index *analysis.Index) *analysis.Session {
+func (p *program) newAnalysis(base *snapshot.Snapshot, index *analysis.Index) *analysis.Session {
 	reserved := path.Dir(p.Agent) + "/"
 	return analysis.NewSession(analysis.Env{
 		Toolchain: p.GoVersion,

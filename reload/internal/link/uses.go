@@ -476,7 +476,8 @@ func (u *useSet) fillItabs(t object.Sym, m method, addr uint64) error {
 			if err != nil {
 				return err
 			}
-			if binary.LittleEndian.Uint64(cur) != unreachable {
+			// In a PIE, cmd/link leaves the link-time address there.
+			if v := binary.LittleEndian.Uint64(cur); v != unreachable && v != unreachable-l.state.Bias {
 				continue
 			}
 			tgt, err := l.target(m.ifn)
