@@ -37,6 +37,10 @@ type Env struct {
 	Missing func(path string) string
 	// Cgo returns what cgo makes of a package with files that import "C". Without it, edits of these are refused.
 	Cgo func(ctx context.Context, p *snapshot.Package) (*Translation, error)
+	// Altered returns a package of the program that the go command would take from another directory now that the files which
+	// choose module versions are these; "" if there is none. An error says why it would take nothing at all. It may be nil:
+	// then nobody knows.
+	Altered func(modules []snapshot.OtherFile) (path string, err error)
 	// Profiled says that the program is built with a profile, under which the compiler inlines larger functions.
 	Profiled bool
 }

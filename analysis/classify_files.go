@@ -5,6 +5,7 @@ import (
 	"go/version"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
@@ -114,28 +115,49 @@ func (k *classifier) reported(kind edit.Kind, at place) bool {
 
 // modules reports changes of the files that choose module versions.
 func (c *comparison) modules() error {
+	var at place         // of the last file that changed
+	var details []string // what they choose in another way
+	change := func(file, detail string) {
+		at = place{file, 1, 1}
+		details = append(details, detail)
+	}
 	for _, n := range c.new.Modules() {
 		i := slices.IndexFunc(c.old.Modules(), func(o snapshot.OtherFile) bool { return o.Path == n.Path })
-		at := place{n.Path, 1, 1}
 		switch {
 		case i < 0:
-			c.add(edit.ModuleVersion, filepath.Base(n.Path), at, "the file was added")
+			change(n.Path, "the file was added")
 		case c.old.Modules()[i].Hash == n.Hash:
 		case n.Kind != snapshot.Module:
-			c.add(edit.ModuleVersion, filepath.Base(n.Path), at, "")
+			change(n.Path, "")
 		default:
-			c.goMod(c.old.Modules()[i], n)
+			c.goMod(c.old.Modules()[i], n, change)
 		}
 	}
 	for _, o := range c.old.Modules() {
 		if !slices.ContainsFunc(c.new.Modules(), func(n snapshot.OtherFile) bool { return n.Path == o.Path }) {
-			c.add(edit.ModuleVersion, filepath.Base(o.Path), place{o.Path, 1, 1}, "the file was deleted")
+			change(o.Path, "the file was deleted")
 		}
+	}
+	if len(details) == 0 || len(c.report.Errors) > 0 {
+		return nil
+	}
+	detail := strings.Join(details, ", ")
+	if c.env.Altered == nil {
+		c.add(edit.ModuleVersion, filepath.Base(at.file), at, detail)
+		return nil
+	}
+	switch path, err := c.env.Altered(c.new.Modules()); {
+	case err != nil:
+		c.report.Errors = append(c.report.Errors, SourceError{File: c.new.Rel(at.file), Message: err.Error()})
+	case path != "":
+		c.add(edit.ModuleVersion, filepath.Base(at.file), at, strings.TrimPrefix(detail+", which chooses another "+path, ", "))
+	default:
+		c.add(edit.Requirement, filepath.Base(at.file), at, detail)
 	}
 	return nil
 }
 
-func (c *comparison) goMod(old, new snapshot.OtherFile) {
+func (c *comparison) goMod(old, new snapshot.OtherFile, change func(file, detail string)) {
 	at := place{new.Path, 1, 1}
 	after, err := modfile.Parse(new.Path, new.Content, nil)
 	if err != nil {
@@ -164,26 +186,33 @@ func (c *comparison) goMod(old, new snapshot.OtherFile) {
 		c.add(edit.DebugSetting, "go.mod", at, "")
 	}
 	had, has := chosen(before), chosen(after)
-	for path, v := range had {
-		if w, ok := has[path]; w != v {
-			detail := path.Path + " " + v + " became " + w
-			if !ok {
-				detail = path.Path + " " + v + " was removed"
-			}
-			c.add(edit.ModuleVersion, "go.mod", at, detail)
+	var paths []module.Version
+	for path := range had {
+		paths = append(paths, path)
+	}
+	for path := range has {
+		if _, ok := had[path]; !ok {
+			paths = append(paths, path)
 		}
 	}
-	for path, v := range has {
-		if _, ok := had[path]; ok {
+	module.Sort(paths)
+	changed := false
+	for _, path := range paths {
+		v, before := had[path]
+		w, after := has[path]
+		switch {
+		case v == w:
 			continue
+		case !after:
+			change(new.Path, path.Path+" "+v+" was removed")
+		case before:
+			change(new.Path, path.Path+" "+v+" became "+w)
+		default:
+			change(new.Path, path.Path+" "+w)
 		}
-		if path.Version == required {
-			c.add(edit.Requirement, "go.mod", at, path.Path+" "+v)
-			continue
-		}
-		c.add(edit.ModuleVersion, "go.mod", at, path.Path+" "+v)
+		changed = true
 	}
-	if len(c.report.Edits) == said {
+	if len(c.report.Edits) == said && !changed {
 		c.add(edit.Text, "go.mod", at, "")
 	}
 }

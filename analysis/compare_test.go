@@ -128,6 +128,7 @@ type options struct {
 	missing   []string
 	profiled  bool
 	moved     string   // a new name for the module's directory
+	altered   *string  // the package that the go command takes from elsewhere; nil: it is not asked
 	joins     []string // packages that the program gets, of the standard library or of the new files
 }
 
@@ -152,6 +153,9 @@ func parseOptions(t *testing.T, comment string) options {
 			o.profiled = value == "yes"
 		case "missing":
 			o.missing = fields
+		case "altered":
+			path := strings.TrimPrefix(value, "none")
+			o.altered = &path
 		case "joins":
 			o.joins = fields
 		case "moved":
@@ -320,6 +324,9 @@ func testEnv(t *testing.T, old *snapshot.Snapshot, o options) Env {
 			}
 			return ""
 		},
+	}
+	if o.altered != nil {
+		env.Altered = func([]snapshot.OtherFile) (string, error) { return *o.altered, nil }
 	}
 	im := newImporter(env)
 	for _, p := range importOrder(old) {

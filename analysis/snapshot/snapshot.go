@@ -183,11 +183,16 @@ type Change struct {
 	Deleted bool
 }
 
-// With returns s with some files changed, added or removed; all else is shared. A file belongs to the package of its
-// directory; one in the directory of no package is ignored. Build constraints are not looked at: Disk.Rescan does.
+// With returns s with some files changed, added or removed; all else is shared. A Go file belongs to the package of its
+// directory; one in the directory of no package is ignored, and so are other files but those that choose modules. Build constraints are not looked at: Disk.Rescan does.
 func (s *Snapshot) With(changes ...Change) *Snapshot {
 	edited := make(map[string]*Package)
+	modules := slices.Clone(s.modules)
 	for _, c := range changes {
+		if i := slices.IndexFunc(modules, func(m OtherFile) bool { return m.Path == c.Path }); i >= 0 && !c.Deleted {
+			modules[i].Hash, modules[i].Content = HashOf(c.Content), c.Content
+			continue
+		}
 		dir := filepath.Dir(c.Path)
 		old := s.byDir[dir]
 		if old == nil || filepath.Ext(c.Path) != ".go" {
@@ -211,6 +216,9 @@ func (s *Snapshot) With(changes ...Change) *Snapshot {
 		default:
 			p.Files = append(p.Files, NewFile(c.Path, c.Content))
 		}
+	}
+	if !slices.EqualFunc(modules, s.modules, sameOther) {
+		s = s.must(s.packages, modules)
 	}
 	return s.replace(edited)
 }

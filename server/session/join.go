@@ -20,6 +20,7 @@ type family struct {
 	members []*program // the last used is the last
 	// extended tells what the go command said of imports of a program, until that is out of date.
 	extended map[string]*program
+	altered  map[string]string // what it said of module versions, by what chooses them
 }
 
 // maxMembers is enough for a few processes of one build and the imports that somebody is trying out.

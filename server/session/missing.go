@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"go/build"
@@ -11,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/mod/modfile"
+
+	"github.com/limeade-go/limeade/analysis/snapshot"
 )
 
 // missing says why the go command would find no package with an import path that the program lacks, in its words; "" if
@@ -29,6 +32,32 @@ func (p *program) missing(path string) string {
 		return fmt.Sprintf("package %s is not in std (%s)", path, standard)
 	}
 	return fmt.Sprintf("no required module provides package %s; to add it: go get %s", path, path)
+}
+
+// altered asks the go command, once for each state of the files that choose modules.
+func (p *program) altered(modules []snapshot.OtherFile) (string, error) {
+	if slices.ContainsFunc(p.Flags, func(flag string) bool { return strings.Contains(flag, "-modfile") }) {
+		return p.Package, nil // the program was built with another go.mod
+	}
+	key := ""
+	for _, m := range modules {
+		key += m.Path + " " + m.Hash.String() + "\n"
+	}
+	f := p.family
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if known, ok := f.altered[key]; ok {
+		return known, nil
+	}
+	path, err := p.Altered(context.Background())
+	if err != nil {
+		return "", err
+	}
+	if f.altered == nil || len(f.altered) >= maxMembers {
+		f.altered = map[string]string{}
+	}
+	f.altered[key] = path
+	return path, nil
 }
 
 // modules returns the directories of the modules that packages of the program come from, by module path.

@@ -134,6 +134,7 @@ func (p *program) newAnalysis(base *snapshot.Snapshot, index *analysis.Index) *a
 		Export:    p.export,
 		Inlining:  p.inlining,
 		Missing:   p.missing,
+		Altered:   p.altered,
 		Cgo:       p.cgo,
 		Profiled:  p.profiled(),
 		Reserved:  func(path string) bool { return strings.HasPrefix(path, reserved) },
@@ -352,6 +353,15 @@ func (p *program) manifest(s *snapshot.Snapshot) ([]byte, error) {
 				return nil, err
 			}
 			changes = append(changes, sourceChange{f.Path, hash})
+		}
+	}
+	for _, m := range s.Modules() {
+		if slices.ContainsFunc(p.base.Modules(), func(o snapshot.OtherFile) bool { return o.Path == m.Path && o.Hash != m.Hash }) {
+			hash, err := p.Store().Put(m.Content)
+			if err != nil {
+				return nil, err
+			}
+			changes = append(changes, sourceChange{m.Path, hash})
 		}
 	}
 	slices.SortFunc(changes, func(a, b sourceChange) int { return strings.Compare(a.Path, b.Path) })

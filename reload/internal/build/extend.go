@@ -55,6 +55,25 @@ func (b *Baseline) Extend(ctx context.Context, paths []string, overlay map[strin
 	return nil, fmt.Errorf("%w: %s; save it and try again", ErrChanging, changed)
 }
 
+// Altered asks the go command where it finds the packages of the program now, and returns the path of one that would come
+// from another directory, another module version for example; "" if there is none.
+func (b *Baseline) Altered(ctx context.Context) (path string, err error) {
+	p, err := b.probe()
+	if err != nil {
+		return "", err
+	}
+	listed, err := p.command.list(ctx, append([]string{"-e", "-deps", "-json=ImportPath,Dir"}, without(p.flags, nil)...), append([]string{"--"}, b.Target...)...)
+	if err != nil {
+		return "", (&capture{probe: p}).compileError(err)
+	}
+	for _, l := range listed {
+		if had := b.Packages[l.ImportPath]; had != nil && had.Dir != "" && had.Dir != l.Dir {
+			return l.ImportPath, nil
+		}
+	}
+	return "", nil
+}
+
 // Complete compiles the packages from Extend that have no archive, against what the program was built
 // from. One that needs more than that gives an *UnfitError.
 func (b *Baseline) Complete(ctx context.Context, pkgs []*Package) (err error) {
