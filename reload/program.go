@@ -237,6 +237,9 @@ func (p *Program) openHost() (*link.Host, error) {
 		}
 	}
 	h := &link.Host{Image: im, Library: lib, Layout: lay}
+	for _, pkg := range p.Locals() {
+		h.Locals = append(h.Locals, p.objectPath(pkg.Path))
+	}
 	dir := p.Store().BuildDir(p.BuildID)
 	if h.Index, err = loadIndex(filepath.Join(dir, "index"), im, lib); err != nil {
 		if h.Index, err = image.BuildIndex(im, lib); err != nil {

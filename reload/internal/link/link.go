@@ -37,11 +37,14 @@ type Host struct {
 	Layout  *layout.Layout
 	Uses    *Uses             // which methods the build's linker kept, and why
 	Joined  []*object.Package // that the build lacks, imported ones first; Library is an overlay if there are any
+	Locals  []string          // packages whose source may change, as the library has them
 
 	onceItabs     sync.Once
 	itabTables    itabTables
 	onceFiles     sync.Once
 	onceInstances sync.Once
+	onceHolders   sync.Once
+	byInlined     map[string][]object.Sym // functions that have a declaration inlined
 	onceLiterals  sync.Once
 	literals      map[uint64]image.Func   // by address of their runtime._func
 	byGeneric     map[string][]string     // names of instantiations

@@ -103,6 +103,9 @@ func (l *linker) selectRoots() error {
 	if err := l.adoptLiterals(len(changedDicts) == 0); err != nil {
 		return err
 	}
+	if err := l.checkInlined(); err != nil {
+		return err
+	}
 	return l.checkComplete()
 }
 

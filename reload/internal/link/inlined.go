@@ -1,0 +1,81 @@
+package link
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/limeade-go/limeade/reload/internal/object"
+)
+
+// holders lists the functions of the build that have code of a declaration inlined, by its link name. Only
+// packages whose source may change are looked at: no other one imports them.
+func (h *Host) holders(decl string) []object.Sym {
+	h.onceHolders.Do(func() {
+		h.byInlined = map[string][]object.Sym{}
+		for _, path := range h.Locals {
+			pkg := h.Library.Package(path)
+			if pkg == nil {
+				continue
+			}
+			for _, o := range pkg.Objects {
+				for i := range o.NumDefs() {
+					h.noteInlined(o.Sym(i))
+				}
+			}
+		}
+	})
+	return h.byInlined[decl]
+}
+
+func (h *Host) noteInlined(s object.Sym) {
+	if s.Kind() != object.Text || !s.FuncInfo().IsDef() {
+		return
+	}
+	fi, err := s.DecodeFuncInfo()
+	if err != nil {
+		return // the linker reports it where the function is used
+	}
+	for _, c := range fi.InlTree {
+		for _, decl := range owners(h.Library.Resolve(c.Func).Name()) {
+			if list := h.byInlined[decl]; !slices.Contains(list[max(0, len(list)-1):], s) {
+				h.byInlined[decl] = append(list, s)
+			}
+		}
+	}
+}
+
+// checkInlined makes sure that no live code of the build has a function inlined that gets new code, whatever
+// analysis said of who has. It sees only inlined calls that left instructions.
+func (l *linker) checkInlined() error {
+	for _, decl := range l.req.Funcs {
+		for _, s := range l.host.holders(decl) {
+			key := keyOf(s)
+			entry, live := l.address(key)
+			if !live || l.byKey[key] != nil || l.rootAt(entry) != nil {
+				continue
+			}
+			if _, replaced := l.state.Bodies[entry]; replaced || l.endsByItself(s.Name()) {
+				continue
+			}
+			known := false
+			for _, of := range owners(s.Name()) {
+				if !strings.HasPrefix(of, "go:") && !l.funcs[of] {
+					l.needBody[of], known = true, true
+				}
+			}
+			if l.isWrapper(s) || !known {
+				return refuse(s.Name(), "has code of %s in it, and was not compiled again", decl)
+			}
+		}
+	}
+	if len(l.needBody) > 0 {
+		return &NeedBody{Decls: sortedKeys(l.needBody)}
+	}
+	return nil
+}
+
+// endsByItself reports whether a function is one that nobody calls after the refresh: it ran when the program
+// started, or lives as long as the statement that made it.
+func (l *linker) endsByItself(name string) bool {
+	return runsAtStart(name) || transient.MatchString(name) || isInitialiserLiteral(name)
+}
