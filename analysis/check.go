@@ -191,13 +191,13 @@ func (im *importer) check(c checking) (*Checked, []SourceError, error) {
 	return checked, list, nil
 }
 
-// files returns the syntax to check: without the bodies that nobody wants, but with those that go/types insists on, that
-// other packages instantiate, and in which types are numbered.
+// files returns the syntax to check: without the bodies that nobody wants, but with those that go/types insists on (of methods
+// named init, the compiler), that other packages instantiate, and in which types are numbered.
 func (c *checking) files() []*ast.File {
 	var files []*ast.File
 	names := make(map[*ast.FuncDecl]string)
 	for _, d := range c.source.Decls() {
-		if fn := d.Func(); fn != nil && c.bodies != nil && fn.Body != nil && !d.IsGeneric() && !d.HasLocalTypes() && (d.Kind == decl.Method || d.Name != "init") {
+		if fn := d.Func(); fn != nil && c.bodies != nil && fn.Body != nil && !d.IsGeneric() && !d.HasLocalTypes() && fn.Name.Name != "init" {
 			names[fn] = facts.DeclName(c.source.Package, d)
 		}
 	}
