@@ -88,7 +88,7 @@ func childEnv(runtimeDir string, extra ...string) []string {
 }
 
 // tempDir is a directory with a short path, gone at the end of the test.
-func tempDir(t tester) string {
+func tempDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(shared.root, "")
 	if err != nil {
