@@ -74,6 +74,11 @@ type Report struct {
 	// or an edit needs a restart: then nothing can be applied. Between them stand the packages that they import and
 	// that are not as they were built, because of this edit or of earlier ones: see PackageSet.Context.
 	Recompile []PackageSet
+	// New has the link names of functions, variables and types that are not what the process may have under the same
+	// name: those that were added, and functions that are called in another way now. It is sorted.
+	New []string
+	// Deleted has the functions and variables that are gone, as the program runs them.
+	Deleted []*decl.Decl
 	// Lines says where unchanged code stands now, so that line tables can follow.
 	Lines []decl.LineMove
 
@@ -111,6 +116,9 @@ type PackageSet struct {
 	// Initializers are those of this package's variables of which the function literals are to be compiled anew. They
 	// ran when the program started, as init functions among Funcs did: what lives on is the closures that they made.
 	Initializers []Initializer
+	// Added are the assignments that initialise the variables of this package that were added, in the order in which they
+	// run.
+	Added []*types.Initializer
 	// Wrappers are functions that the compiler makes of methods of this package's types, and that may have a function of the
 	// set inlined.
 	Wrappers []Wrapper
@@ -150,13 +158,14 @@ type Reason uint8
 // The reasons, the strongest first.
 const (
 	Changed       Reason = iota // its source changed
+	Refers                      // it refers to a declaration that is another one now, or has another type or value
 	Inlines                     // it refers to a function of the set that may be inlined in it
 	Instantiates                // it makes, or is, an instantiation of generic code of the set
 	Devirtualizes               // it calls a method of the set through an interface, and the compiler may see through it
 	Escapes                     // it was added by Include
 )
 
-var reasonNames = [...]string{"changed", "inlines", "instantiates", "devirtualizes", "escapes"}
+var reasonNames = [...]string{"changed", "refers", "inlines", "instantiates", "devirtualizes", "escapes"}
 
 func (r Reason) String() string { return reasonNames[r] }
 

@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"fmt"
 	"go/ast"
 	"slices"
 	"strings"
@@ -51,7 +50,6 @@ func (c *comparison) classify() error {
 				k.decl(change)
 			}
 		}
-		k.constants()
 		k.otherLocals()
 		k.files(before)
 		k.others()
@@ -176,9 +174,6 @@ func (k *classifier) decl(c decl.Change) {
 			k.edit(edit.Moved, c.New, "")
 		}
 		return
-	case c.Parts&decl.KindOf != 0:
-		k.edit(edit.KindChanged, c.New, fmt.Sprintf("%s became %s", c.Old.Kind, c.New.Kind))
-		return
 	case (decl.Of(c.Old.Parsed).ImportsC() || decl.Of(c.New.Parsed).ImportsC()) && !k.plainCgo(c):
 		k.edit(edit.CgoFile, c.New, k.p.needsC)
 		return
@@ -202,10 +197,14 @@ func (k *classifier) added(d *decl.Decl) {
 	switch {
 	case decl.Of(d.Parsed).ImportsC():
 		kind = edit.CgoFile
+	case d.Func() != nil && d.Func().Body == nil:
+		kind = edit.BodyPresence
 	case d.Kind == decl.Func && d.Name == "init":
 		kind = edit.Init
 	case d.Name == "_":
 		kind = k.blank(d, k.newFacts(k.name(d)))
+	case d.Kind == decl.Method && k.came(d.Recv):
+		kind = edit.NewTypeMethod
 	}
 	k.edit(kind, d, "")
 }
@@ -221,8 +220,19 @@ func (k *classifier) removed(d *decl.Decl) {
 		kind = edit.Init
 	case d.Name == "_":
 		kind = k.blank(d, k.oldFacts(k.name(d)))
+	case d.Kind == decl.Method && k.went(d.Recv):
+		kind = edit.GoneTypeMethod
 	}
 	k.add(kind, k.name(d), k.p.gone(d), "")
+}
+
+// came reports whether a type was added, and went whether one was deleted.
+func (k *classifier) came(typ string) bool {
+	return slices.ContainsFunc(k.p.delta.Decls, func(c decl.Change) bool { return c.Old == nil && c.New.Kind == decl.Type && c.New.Name == typ })
+}
+
+func (k *classifier) went(typ string) bool {
+	return slices.ContainsFunc(k.p.delta.Decls, func(c decl.Change) bool { return c.New == nil && c.Old.Kind == decl.Type && c.Old.Name == typ })
 }
 
 // blank returns the kind of an edit of a declaration without a name: only a variable's initialiser does anything.
@@ -275,29 +285,6 @@ func (k *classifier) constant(c decl.Change) {
 		return
 	}
 	k.edit(edit.ConstChanged, c.New, "")
-}
-
-// constants reports constants that are not edited and have another value: they are made of ones that are.
-func (k *classifier) constants() {
-	if k.p.newFacts == nil {
-		return
-	}
-	edited := make(map[string]bool)
-	for _, c := range k.p.delta.Decls {
-		if c.New != nil {
-			edited[k.name(c.New)] = true
-		}
-	}
-	for _, d := range k.p.new.Decls() {
-		name := k.name(d)
-		if d.Kind != decl.Const || d.Name == "_" || edited[name] {
-			continue
-		}
-		before, after := k.oldFacts(name), k.newFacts(name)
-		if before != nil && after != nil && before.Type != after.Type {
-			k.edit(edit.ConstChanged, d, "its value follows from another constant")
-		}
-	}
 }
 
 func (k *classifier) typ(c decl.Change) {

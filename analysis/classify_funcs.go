@@ -94,6 +94,8 @@ func (k *classifier) signature(c decl.Change) {
 	switch {
 	case c.Parts&decl.TypeParams != 0:
 		k.edit(edit.FuncTypeParams, c.New, "")
+	case c.New.Kind == decl.Method:
+		k.edit(edit.MethodType, c.New, "")
 	case old.Params.NumFields() != new.Params.NumFields() || old.Results.NumFields() != new.Results.NumFields() || variadic(old) != variadic(new):
 		k.edit(edit.Arity, c.New, "")
 	default:

@@ -22,6 +22,7 @@ type program struct {
 	snapshot *snapshot.Snapshot
 	order    []*facts.Package // dependencies first
 	owner    map[string]*facts.Package
+	packages map[string]*facts.Package // by path
 }
 
 // program loads the facts of a snapshot that the changed packages touch.
@@ -42,7 +43,7 @@ func (c *comparison) program(v *view) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	prog := &program{env: c.env, snapshot: v.snapshot, owner: make(map[string]*facts.Package)}
+	prog := &program{env: c.env, snapshot: v.snapshot, owner: make(map[string]*facts.Package), packages: known}
 	for _, p := range cone {
 		f := known[p.Path]
 		if f == nil {
@@ -80,6 +81,7 @@ type set struct {
 	instances map[string]map[Instance]bool
 	// initializers has the variables whose initialisers have function literals of which the code may differ.
 	initializers map[string]bool
+	initialised  map[string]bool // variables that were added, with an initialiser
 	work         []string
 }
 
@@ -119,9 +121,22 @@ func (s *set) add(name string, reason Reason) {
 	}
 }
 
+// makesCode reports whether there is anything to compile: generic code that nobody instantiates makes none.
+func (s *set) makesCode() bool {
+	for name := range s.members {
+		if s.decl(name).Flags&facts.Generic == 0 {
+			return true
+		}
+	}
+	return len(s.initializers)+len(s.instances)+len(s.initialised) > 0
+}
+
 func (s *set) push(name string, reason Reason) {
 	if m := s.members[name]; m != nil {
-		m.reason = min(m.reason, reason)
+		if reason < m.reason {
+			m.reason = reason
+			s.work = append(s.work, name) // look again
+		}
 		return
 	}
 	s.members[name] = &member{reason: reason}
@@ -131,7 +146,7 @@ func (s *set) push(name string, reason Reason) {
 // mayInline reports whether a function of the set is or becomes inlinable, or was.
 func (s *set) mayInline(d *facts.Decl, m *member) bool {
 	in := s.inlining(d.Name)
-	if m.reason == Changed {
+	if m.reason <= Refers {
 		if in.State == Inlinable || d.Flags&facts.NeverInlined == 0 {
 			return true
 		}

@@ -20,41 +20,55 @@ func (c *comparison) recompile() error {
 	if len(c.report.Errors) > 0 {
 		return nil
 	}
-	if len(c.changedFuncs())+len(c.changedInitializers()) == 0 && len(c.new.Packages()) == len(c.old.Packages()) {
+	edited := func(p *changedPackage) bool { return p.delta != nil && len(p.delta.Decls) > 0 }
+	if !slices.ContainsFunc(c.changed, edited) && len(c.new.Packages()) == len(c.old.Packages()) {
 		return nil // nor did any package join
 	}
-	prog, err := c.program(c.after)
+	before, err := c.program(c.before)
 	if err != nil {
 		return err
 	}
-	names := slices.DeleteFunc(c.changedFuncs(), func(name string) bool { return prog.decl(name) == nil })
-	vars := slices.DeleteFunc(c.changedInitializers(), func(name string) bool { return prog.decl(name) == nil })
-	old := make(map[string]*facts.Decl)
-	for _, p := range c.changed {
-		for _, name := range slices.Concat(names, vars) {
-			if p.oldFacts != nil && p.oldFacts.Decl(name) != nil {
-				old[name] = p.oldFacts.Decl(name)
-			}
+	after, err := c.program(c.after)
+	if err != nil {
+		return err
+	}
+	r := c.ripple(before, after)
+	names := slices.DeleteFunc(c.changedFuncs(), func(name string) bool { return after.decl(name) == nil })
+	vars := slices.DeleteFunc(c.changedInitializers(), func(name string) bool { return after.decl(name) == nil })
+	s := after.newSet()
+	for _, name := range slices.Concat(names, vars) {
+		if d := before.decl(name); d != nil {
+			s.old[name] = d
 		}
 	}
-	c.dependents(prog, names)
-	s := prog.newSet()
-	s.old = old
 	for _, name := range names {
 		s.add(name, Changed)
 	}
 	for _, name := range vars {
 		s.initializers[name] = true
 	}
+	for _, d := range r.users {
+		switch {
+		case d.ref.InLiteral() && (d.Kind == decl.Var || isInit(d.Decl)):
+			s.pushMaker(d.Decl, Refers)
+		case isFunc(d.Decl) && !isInit(d.Decl):
+			s.add(d.Name, Refers)
+		}
+	}
+	s.initialised = r.initialised
+	c.dependents(s, names, r)
+	c.report.New = r.new
 	if edit.Worst(c.report.Edits) == edit.Restart {
 		return nil
 	}
 	c.report.set = s
-	c.report.Recompile, err = c.sets(s)
+	if s.makesCode() || len(c.new.Packages()) != len(c.old.Packages()) {
+		c.report.Recompile, err = c.sets(s)
+	}
 	return err
 }
 
-// changedFuncs returns the link names of the functions with bodies that were there before and changed.
+// changedFuncs returns the link names of the functions with bodies that changed or were added.
 func (c *comparison) changedFuncs() []string {
 	var names []string
 	for _, p := range c.changed {
@@ -65,7 +79,10 @@ func (c *comparison) changedFuncs() []string {
 			if change.New == nil || change.New.Func() == nil || change.New.Func().Body == nil || change.New.Name == "_" {
 				continue
 			}
-			if change.Parts&(decl.Body|decl.Pragma|decl.Names|decl.Signature|decl.TypeParams) != 0 {
+			if change.Old == nil && change.New.Kind == decl.Func && change.New.Name == "init" {
+				continue // it does not run
+			}
+			if change.Old == nil || change.Parts&(decl.Body|decl.Pragma|decl.Names|decl.Signature|decl.TypeParams) != 0 {
 				names = append(names, facts.DeclName(p.new.Package, change.New))
 			}
 		}
@@ -89,29 +106,50 @@ func (c *comparison) changedInitializers() []string {
 	return names
 }
 
-// dependents reports the variables whose initialisers call a function that changed, directly or not.
-func (c *comparison) dependents(prog *program, names []string) {
-	seen := make(map[string]bool)
-	cause := make(map[string]string)
-	work := slices.Clone(names)
+// dependents reports the variables whose initialisers call a function that changed, directly or not, or use what is
+// another value now. Initialisers of variables that were added run with the functions of the set as they are now, and
+// with all else as it was before the swap.
+func (c *comparison) dependents(s *set, names []string, r *ripple) {
+	reported := make(map[string]bool)
+	report := func(kind edit.Kind, user, what string) {
+		if !reported[user] {
+			reported[user] = true
+			c.add(kind, user, c.placeIn(s.program, user), what)
+		}
+	}
+	for _, d := range r.users {
+		if d.Kind == decl.Var && !isBlank(d.Decl) && !r.edited[d.Name] && d.value {
+			report(edit.InitializerDependency, d.Name, "it uses "+d.of)
+		}
+	}
+	type call struct{ name, cause string }
+	seen := make(map[call]bool)
+	var work []call
+	early := make(map[call]bool) // of older code that calls what changed
 	for _, name := range names {
-		seen[name], cause[name] = true, name
+		if !r.added[name] {
+			work = append(work, call{name, name})
+		}
 	}
 	for len(work) > 0 {
-		name := work[0]
+		at := work[0]
 		work = work[1:]
-		for _, pkg := range prog.order {
-			pkg.Users(name, func(user *facts.Decl, r facts.Ref) {
-				if !r.Runs() || seen[user.Name] {
+		for _, pkg := range s.order {
+			pkg.Users(at.name, func(user *facts.Decl, ref facts.Ref) {
+				next := call{user.Name, at.cause}
+				old := early[at] || isFunc(user) && s.members[user.Name] == nil
+				if !ref.Runs() || seen[next] && (!old || early[next]) {
 					return
 				}
-				seen[user.Name], cause[user.Name] = true, cause[name]
-				if user.Kind == decl.Var && !isBlank(user) {
-					c.add(edit.InitializerDependency, user.Name, c.placeIn(prog, user.Name), "it calls "+cause[name])
-					return
-				}
-				if isFunc(user) {
-					work = append(work, user.Name)
+				seen[next], early[next] = true, old
+				switch {
+				case isFunc(user):
+					work = append(work, next)
+				case user.Kind != decl.Var || isBlank(user):
+				case !r.added[user.Name]:
+					report(edit.InitializerDependency, user.Name, "it calls "+at.cause)
+				case old:
+					report(edit.InitializedEarly, user.Name, "it calls "+at.cause)
 				}
 			})
 		}
@@ -146,11 +184,13 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 			sets = append(sets, set)
 			continue
 		}
-		initializers := make(map[string]bool)
+		initializers, added := make(map[string]bool), false
 		for i := range pkg.Decls {
-			if name := pkg.Decls[i].Name; s.initializers[name] {
+			name := pkg.Decls[i].Name
+			if s.initializers[name] && !s.initialised[name] {
 				initializers[name] = true
 			}
+			added = added || s.initialised[name]
 		}
 		for _, w := range slices.SortedFunc(maps.Keys(s.wrappers[pkg.Path]), compareWrappers) {
 			if w.exists(pkg) {
@@ -170,13 +210,22 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 				c.refuseCgo(s, d)
 			}
 		}
-		if len(members)+len(initializers)+len(set.Wrappers)+len(set.Instances) == 0 {
+		if len(members)+len(initializers)+len(set.Wrappers)+len(set.Instances) == 0 && !added {
 			sets = append(sets, set)
 			continue
 		}
-		checked, err := c.checkedPackage(pkg.Path, need[pkg.Path])
+		bodies := need[pkg.Path]
+		if added {
+			bodies = nil // the order of initialisation follows from them
+		}
+		checked, err := c.checkedPackage(pkg.Path, bodies)
 		if err != nil {
 			return nil, err
+		}
+		for _, init := range checked.Info.InitOrder {
+			if name, ok := facts.LinkName(init.Lhs[0]); ok && s.initialised[name] {
+				set.Added = append(set.Added, init)
+			}
 		}
 		set.Checked = checked
 		syntax := make(map[string]*ast.FuncDecl)

@@ -192,6 +192,7 @@ func (c *comparison) diff() error {
 			continue
 		}
 		pkg.delta = decl.Diff(pkg.old, pkg.new)
+		pkg.delta.Decls = split(pkg.delta.Decls)
 	}
 	return nil
 }

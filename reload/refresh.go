@@ -52,6 +52,11 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 	if fresh == nil {
 		fresh = map[string]bool{}
 	}
+	for _, name := range req.New {
+		if !link.IsMethod(name) {
+			fresh[name] = true // nobody in the process calls it as what it is now
+		}
+	}
 	for range maxRounds {
 		start := time.Now()
 		c, err := p.compile(ctx, host, from, req, whole)
@@ -86,7 +91,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		tight := p.tightened(ctx, from, c, fresh)
 		start = time.Now()
 		out.result, err = link.Link(&link.Request{
-			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh, Makers: leaks.makers, Tight: tight,
+			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh, New: setOf(req.New), Makers: leaks.makers, Tight: tight,
 			Moves: moves, Pairs: p.recordedPairs(req.Pairs, leaks.apart), Stale: req.Stale,
 		})
 		out.outcome.Link += time.Since(start)
@@ -205,7 +210,15 @@ func (p *Program) Apply(ctx context.Context, proc *Process, from *Generation, re
 	}
 	outcome, err := prepared.Commit(ctx)
 	var refused *patch.Error
-	if !errors.As(err, &refused) || refused.Code != patch.Occupied {
+	if !errors.As(err, &refused) {
+		return outcome, err
+	}
+	switch refused.Code {
+	case patch.InitFailed:
+		function, what, _ := strings.Cut(refused.Message, " ")
+		return Outcome{}, &RefusedError{Symbol: stub.InitOf(function), Reason: "is initialised by code that " + what}
+	case patch.Occupied:
+	default:
 		return outcome, err
 	}
 	host, err := p.Host()
@@ -307,7 +320,7 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		return nil, err
 	}
 	hasType := func(name string) bool {
-		if whole[strings.TrimPrefix(name, "type:")] {
+		if whole[strings.TrimPrefix(name, "type:")] || from.state.Hides(name, req.New) {
 			return false
 		}
 		if _, ok := host.Index.Addr(name, 0); ok {
@@ -342,10 +355,13 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		}
 		stubs[i], err = stub.Build(stub.Input{
 			Fset: pkg.Fset, Files: pkg.Files, Src: pkg.Src, Pkg: pkg.Pkg, Info: pkg.Info,
-			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Bound: pkg.Bound, Init: pkg.Init, Types: pkg.Types, Export: export,
+			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Bound: pkg.Bound, Init: pkg.Init, Types: pkg.Types, Added: pkg.Added, Export: export,
 			ImportFirst: importedOf(pkg, packages[:i]), HostHasType: hasType, Facts: known,
 		})
-		if err != nil {
+		var unfit *stub.UnfitError
+		if errors.As(err, &unfit) {
+			return nil, &RefusedError{Symbol: linkPrefix(pkg.Pkg) + "." + unfit.Name, Reason: unfit.Reason}
+		} else if err != nil {
 			return nil, fmt.Errorf("%s: %w", pkg.Path, err)
 		}
 		for path, names := range stubs[i].Needs {
@@ -382,7 +398,7 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		}
 		c.results = append(c.results, res)
 		deps[pkg.Path] = res.Archive
-		c.stubs = append(c.stubs, link.Stub{Package: p.objectPath(pkg.Path), Archive: res.Archive, Shaped: stubs[i].Shaped, Hollow: names(stubs[i].Hollow)})
+		c.stubs = append(c.stubs, link.Stub{Package: p.objectPath(pkg.Path), Archive: res.Archive, Shaped: stubs[i].Shaped, Hollow: names(stubs[i].Hollow), Inits: initNames(pkg, stubs[i].Inits)})
 		inits := stub.InitFuncs(pkg.Files, pkg.Info)
 		for _, fn := range pkg.Keep {
 			if n, ok := inits[fn]; ok {
@@ -422,6 +438,15 @@ func (p *Program) matters(pkg *Package, needs map[string]bool, stale func(string
 		}
 	}
 	return false
+}
+
+// initNames are the link names of functions that the stub of a package names.
+func initNames(pkg *Package, names []string) []string {
+	var list []string
+	for _, name := range names {
+		list = append(list, linkPrefix(pkg.Pkg)+"."+name)
+	}
+	return list
 }
 
 // names are the link names of functions.

@@ -49,6 +49,10 @@ type Request struct {
 	Moves    []LineMove
 	Pairs    []ClosurePair
 
+	// New has the link names of functions, variables and types that are not what the process may have under the same
+	// name: added ones, and functions with other parameters or results.
+	New []string
+
 	// Stale reports whether a declaration, by link name, is not what the build compiled: its source, or
 	// that of code inlined into it, changed in this or an earlier refresh.
 	Stale func(decl string) bool
@@ -77,9 +81,10 @@ type Package struct {
 	Keep     []*types.Func // functions to compile; of init functions, only the closures that they made get new code
 	Wrappers []Wrapper
 	Bound    []Binding
-	Init     []*types.Var      // variables whose initialisers made closures or instances that are compiled again
-	Types    []*types.TypeName // types that are made of instances that are compiled again
-	Made     []string          // link names of wrappers that the compiler makes without being asked
+	Init     []*types.Var         // variables whose initialisers made closures or instances that are compiled again
+	Types    []*types.TypeName    // types that are made of instances that are compiled again
+	Added    []*types.Initializer // what initialises variables that the process lacks, in order
+	Made     []string             // link names of wrappers that the compiler makes without being asked
 
 	// Context is set of a package of which nothing is compiled anew, but which is not as it was built. Then all but
 	// Path is empty.

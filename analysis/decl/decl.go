@@ -215,6 +215,12 @@ func (d *Decl) IsGeneric() bool {
 	return fn != nil && (fn.Type.TypeParams != nil || len(receiverTypeParams(fn.Recv)) > 0)
 }
 
+// IsAlias reports whether d declares another name for a type.
+func (d *Decl) IsAlias() bool {
+	spec, ok := d.Node.(*ast.TypeSpec)
+	return ok && spec.Assign.IsValid()
+}
+
 // HasLocalTypes reports whether types are declared in functions of d.
 func (d *Decl) HasLocalTypes() bool { return d.locals }
 

@@ -40,6 +40,9 @@ const (
 	Init
 	BodyPresence
 	Instantiation
+	MethodType
+	NewTypeMethod
+	GoneTypeMethod
 
 	// Closures and running code.
 	ClosureBody
@@ -71,10 +74,10 @@ const (
 	Initializer
 	InitializerDependency
 	VarType
-	KindChanged
 	ConstChanged
 	ConstAdded
 	ConstDeleted
+	InitializedEarly
 
 	// Imports and modules.
 	ImportLinked

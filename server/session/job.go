@@ -281,13 +281,14 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		},
 		Stale: func(decl string) bool { return stale[decl] },
 		Moves: moves(j.report),
+		New:   j.report.New,
 	}
 	for _, set := range j.report.Recompile {
 		var pkg reload.Package
 		if set.Checked != nil {
 			pkg = packageOf(set)
 		}
-		if len(pkg.Keep)+len(pkg.Init)+len(pkg.Types)+len(pkg.Wrappers)+len(pkg.Bound) > 0 {
+		if len(pkg.Keep)+len(pkg.Init)+len(pkg.Types)+len(pkg.Wrappers)+len(pkg.Bound)+len(pkg.Added) > 0 {
 			req.Packages = append(req.Packages, pkg)
 		} else if set.Context != nil {
 			req.Packages = append(req.Packages, reload.Package{Path: set.Path, Context: &reload.Context{
@@ -299,6 +300,12 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 			stale[f.Decl] = true
 		}
 		req.Pairs = append(req.Pairs, j.pairs(set)...)
+	}
+	for _, d := range j.report.Deleted {
+		for _, lit := range decl.Literals(d.Node) {
+			at := d.Parsed.Fset.Position(lit.Pos())
+			req.Pairs = append(req.Pairs, reload.ClosurePair{OldFile: at.Filename, OldLine: at.Line})
+		}
 	}
 	return req, nil
 }
@@ -336,6 +343,7 @@ func packageOf(set analysis.PackageSet) reload.Package {
 			}
 		}
 	}
+	pkg.Added = set.Added
 	for _, name := range instantiating(set) {
 		switch obj := set.Checked.Types.Scope().Lookup(name).(type) {
 		case *types.Var:
@@ -449,7 +457,11 @@ func (j *job) pairs(set analysis.PackageSet) []reload.ClosurePair {
 	}
 	for _, f := range set.Funcs {
 		if f.Syntax != nil {
-			add(j.oldFunc(set.Path, f), f.Syntax, f.Closures)
+			matches := f.Closures
+			if slices.Contains(j.report.New, f.Decl) {
+				matches = nil
+			}
+			add(j.oldFunc(set.Path, f), f.Syntax, matches)
 		}
 	}
 	done := map[ast.Expr]bool{} // it may be that of several variables

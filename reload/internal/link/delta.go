@@ -14,6 +14,7 @@ type Delta struct {
 	Widened    bool
 	Types      bool // widened
 	Born       mapDelta[Key, Symbol]
+	Renewed    mapDelta[string, bool]
 	Bodies     mapDelta[uint64, Body]
 	Lines      mapDelta[uint64, Lines]
 	Dicts      mapDelta[string, string]
@@ -80,6 +81,7 @@ func (s *State) Since(old *State) *Delta {
 		Widened:    s.Widened,
 		Types:      s.TypesWidened,
 		Born:       diffMap(old.Born, s.Born, equal),
+		Renewed:    diffMap(old.Renewed, s.Renewed, equal),
 		Bodies:     diffMap(old.Bodies, s.Bodies, equal),
 		Lines:      diffMap(old.Lines, s.Lines, sameLines),
 		Dicts:      diffMap(old.Dicts, s.Dicts, equal),
@@ -108,6 +110,7 @@ func (s *State) With(d *Delta) *State {
 	c := *s
 	c.Generation, c.ArenaNext, c.Widened, c.TypesWidened = d.Generation, d.ArenaNext, d.Widened, d.Types
 	c.Born = d.Born.apply(s.Born)
+	c.Renewed = d.Renewed.apply(s.Renewed)
 	c.Bodies = d.Bodies.apply(s.Bodies)
 	c.Lines = d.Lines.apply(s.Lines)
 	c.Dicts = d.Dicts.apply(s.Dicts)

@@ -77,6 +77,7 @@ type Request struct {
 	Fresh  map[string]bool // and the ones that get an address of their own, which older callers never call
 	Makers map[string]bool // and the ones with function literals that let more escape
 	Tight  Tight
+	New    map[string]bool // functions, variables and types that are not what the process may have under the same name
 	Moves  []LineMove
 	Pairs  []ClosurePair
 	Stale  func(name string) bool // whether the build's object of this declaration is out of date
@@ -89,6 +90,7 @@ type Stub struct {
 	Archive string          // path of the archive file
 	Shaped  map[string]bool // types, by link name, whose descriptors are not the real ones
 	Hollow  map[string]bool // functions, by link name, whose bodies are not the real ones
+	Inits   []string        // functions, by link name, that initialise new variables, in order
 }
 
 // A LineMove says that lines [From, To] of a file stand Delta lines further down in NewFile of the new

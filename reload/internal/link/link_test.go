@@ -142,8 +142,17 @@ func TestLink(t *testing.T) {
 			t.Error("the same input gave another patch")
 		}
 	})
-	t.Run("a new variable is refused", func(t *testing.T) {
-		src := edit(`fresh++; return fmt.Sprint(fresh)`) + "\nvar fresh int\n"
+	t.Run("a new variable is linked in", func(t *testing.T) {
+		r, err := f.link(edit(`fresh++; return fmt.Sprint(fresh)`)+"\nvar fresh int\n", nil, "main.f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := r.State.Born[Key{Name: "main.fresh"}]; !ok {
+			t.Error("main.fresh was not linked in")
+		}
+	})
+	t.Run("a new variable with a value that no initialiser gives it is refused", func(t *testing.T) {
+		src := edit(`fresh++; return fmt.Sprint(fresh)`) + "\nvar fresh = 7\n"
 		_, err := f.link(src, nil, "main.f")
 		var refusal *Refusal
 		if !errors.As(err, &refusal) || refusal.Symbol != "main.fresh" {

@@ -46,6 +46,16 @@ func isInitialiserLiteral(name string) bool {
 	return ok && strings.HasPrefix(rest, "init.") && !isInitFunc(rest) && isLiteral(strings.TrimSuffix(name, "·f"))
 }
 
+// initName begins the names of the functions that a stub has to initialise new variables. They are numbered anew in
+// each stub.
+const initName = "limeadeInit"
+
+// isNewInit reports whether a symbol is such a function, or made in one.
+func isNewInit(name string) bool {
+	rest, ok := withoutPackage(name)
+	return ok && strings.HasPrefix(rest, initName)
+}
+
 // A spot is where a function literal begins.
 type spot struct {
 	file string
@@ -119,6 +129,28 @@ func (l *linker) adoptLiterals(sameDicts bool) error {
 			default:
 				l.roots = append(l.roots, &root{node: r.node, entry: f.entry, old: f.body, adopted: true})
 			}
+		}
+	}
+	return l.forgetLiterals(began, went)
+}
+
+// forgetLiterals takes note that the source has no such literals any more as begin in some lines: others may begin
+// there one day.
+func (l *linker) forgetLiterals(began map[spot]int, went map[[2]spot]int) error {
+	for from, count := range began {
+		if from.line == 0 || went[[2]spot{from, {}}] != count {
+			continue
+		}
+		live, err := l.liveLiterals(from)
+		if err != nil {
+			return err
+		}
+		for _, f := range live {
+			if b, ok := l.state.Bodies[f.entry]; ok {
+				b.File = ""
+				l.state.Bodies[f.entry] = b
+			}
+			l.state.Lines[f.body.Func] = Lines{}
 		}
 	}
 	return nil

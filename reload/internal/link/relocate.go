@@ -60,6 +60,11 @@ func (l *linker) apply(n *node, sec *section, r object.Reloc) error {
 			return err
 		}
 	}
+	if n.early {
+		if c := l.early[l.callee(r)]; c != nil {
+			t = target{node: c}
+		}
+	}
 	if r.Add != 0 && t.node == nil && r.Type == object.Addr {
 		t = l.inside(r, t)
 	}

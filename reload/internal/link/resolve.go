@@ -22,11 +22,12 @@ const (
 
 // A node is a symbol that the patch holds.
 type node struct {
-	sym  object.Sym
-	key  Key
-	seg  segment
-	addr uint64
-	base bool // comes from the build's library, not from a stub
+	sym   object.Sym
+	key   Key
+	seg   segment
+	addr  uint64
+	base  bool // comes from the build's library, not from a stub
+	early bool // runs before the swap only
 }
 
 // A target is what a reference resolves to: an address in the process, a symbol of the patch, or a
@@ -84,7 +85,9 @@ type linker struct {
 	itabAt []itabRef
 	byItab map[string]*itab
 	uses   *useSet
-	calls  []target // functions to run when the patch is loaded
+	calls  []target        // functions to run when the patch is loaded
+	inits  []*node         // that initialise new variables: the last of them
+	early  map[*node]*node // what these call in place of functions of the patch
 	// joining are the packages that this patch initialises.
 	joining map[*object.Package]bool
 
@@ -145,6 +148,7 @@ func newLinker(req *Request) (*linker, error) {
 		}
 	}
 	l.uses = newUseSet(l)
+	l.renew()
 	return l, nil
 }
 
@@ -175,7 +179,7 @@ const (
 
 // classify says how references to a symbol are resolved. Names of what initialisers make are the stub's own.
 func (l *linker) classify(s object.Sym) class {
-	if l.stubObjs[s.Obj] != nil && isInitialiserLiteral(s.Name()) {
+	if l.stubObjs[s.Obj] != nil && (isInitialiserLiteral(s.Name()) || isNewInit(s.Name())) {
 		return private
 	}
 	return classify(s)
@@ -321,13 +325,7 @@ func (l *linker) inProcess(key Key) bool {
 
 // address of a symbol that the process has already.
 func (l *linker) address(key Key) (uint64, bool) {
-	if sym, ok := l.state.Born[key]; ok {
-		return sym.Addr, true
-	}
-	if addr, ok := l.host.Index.Addr(key.Name, key.ABI); ok {
-		return addr + l.state.Bias, true
-	}
-	return 0, false
+	return l.state.address(l.host, key)
 }
 
 // choose picks the definition of a named symbol that the process lacks: the build's own object of it,
@@ -345,7 +343,7 @@ func (l *linker) choose(key Key, def object.Sym) (object.Sym, error) {
 	}
 	base := def
 	if def.Obj == nil || inStub {
-		base = l.host.Library.Lookup(key.Name, key.ABI)
+		base = l.built(key.Name, key.ABI)
 	}
 	if base.Obj != nil && key.ABI == object.ABIInternal && base.Kind() == object.Text {
 		if l.needStale(key.Name) {
@@ -377,8 +375,8 @@ func (l *linker) choose(key Key, def object.Sym) (object.Sym, error) {
 		}
 	case stub.Hollow[key.Name]:
 		l.needBody[key.Name] = true
-	case def.Kind().IsData() && !isGenerated(key.Name):
-		return def, refuse(key.Name, "is a new package variable")
+	case def.Kind().IsData() && !isGenerated(key.Name) && def.Kind() != object.BSS && def.Kind() != object.NoPtrBSS:
+		return def, refuse(key.Name, "is a package variable that the program lacks, and has a value")
 	}
 	return def, nil
 }
@@ -417,17 +415,18 @@ func (l *linker) needStale(name string) bool {
 	return false
 }
 
-// mentions reports whether the name of a type symbol has a named type's name in it as a word.
-func mentions(sym, typ string) bool {
-	for rest := sym; ; {
-		i := strings.Index(rest, typ)
+// mentions reports whether the name of a symbol has the name of a declaration in it as a word.
+func mentions(sym, name string) bool {
+	for at := 0; ; {
+		i := strings.Index(sym[at:], name)
 		if i < 0 {
 			return false
 		}
-		rest = rest[i+len(typ):]
-		if rest == "" || !isIdent(rest[0]) {
+		begin, end := at+i, at+i+len(name)
+		if (end == len(sym) || !isIdent(sym[end])) && (begin == 0 || !isIdent(sym[begin-1]) && !strings.ContainsRune("/-~%", rune(sym[begin-1]))) {
 			return true
 		}
+		at = end
 	}
 }
 
@@ -486,6 +485,11 @@ func (l *linker) resolve() error {
 	if len(l.needWhole) > 0 {
 		return &NeedWhole{Types: sortedKeys(l.needWhole)}
 	}
+	for _, n := range l.inits {
+		n.early = true
+		l.calls = append(l.calls, target{node: n})
+	}
+	l.twin()
 	return nil
 }
 
@@ -518,11 +522,11 @@ func (l *linker) visit(n *node) error {
 		if r.IsMarker() || r.Sym.Obj == nil || r.Weak {
 			continue
 		}
-		if r.Type == object.MethodOff {
+		if r.Type == object.MethodOff && n.base {
 			continue // methods of types: see useSet
 		}
 		switch r.Type {
-		case object.Addr, object.AddrOff, object.PCRel, object.Call, object.GOTPCRel:
+		case object.Addr, object.AddrOff, object.PCRel, object.Call, object.GOTPCRel, object.MethodOff:
 		case object.TLSLE, object.TLSIE:
 			continue
 		default:

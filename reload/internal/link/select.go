@@ -100,6 +100,9 @@ func (l *linker) selectRoots() error {
 			}
 		}
 	}
+	if err := l.selectInits(); err != nil {
+		return err
+	}
 	if err := l.adoptLiterals(len(changedDicts) == 0); err != nil {
 		return err
 	}
@@ -107,6 +110,20 @@ func (l *linker) selectRoots() error {
 		return err
 	}
 	return l.checkComplete()
+}
+
+// selectInits finds the functions that initialise new variables.
+func (l *linker) selectInits() error {
+	for i := range l.req.Stubs {
+		for _, name := range l.req.Stubs[i].Inits {
+			s := l.lib.Lookup(name, object.ABIInternal)
+			if s.IsZero() {
+				return refuse(name, "is missing from the objects")
+			}
+			l.inits = append(l.inits, l.add(s))
+		}
+	}
+	return nil
 }
 
 // checkComplete makes sure that every live function which the refresh is about has new code: a body
@@ -118,6 +135,9 @@ func (l *linker) checkComplete() error {
 			return refuse(decl, "is in the program, but was not compiled again")
 		}
 		for _, name := range l.host.instances(decl) {
+			if l.state.hidden(name) {
+				continue
+			}
 			if key := (Key{Name: name, ABI: object.ABIInternal}); l.byKey[key] == nil {
 				return refuse(name, "is an instantiation in the program that was not compiled again")
 			}
@@ -152,6 +172,16 @@ func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bo
 			return err
 		}
 		r.old = old
+	}
+	if !live {
+		// What the process has under the name is another function, and is not called any more.
+		if entry, was := l.req.State.address(l.host, key); was {
+			old, err := l.body(key.Name, entry)
+			if err != nil {
+				return err
+			}
+			r.old = old
+		}
 	}
 	switch rest := strings.TrimPrefix(withoutInstance(key.Name), decl); {
 	case !live:
@@ -426,7 +456,7 @@ func (l *linker) dictPrint(s object.Sym) (string, bool) {
 	if _, ok := l.host.Index.Addr(key.Name, key.ABI); !ok {
 		return "", false
 	}
-	base := l.host.Library.Lookup(key.Name, key.ABI)
+	base := l.built(key.Name, key.ABI)
 	if base.Obj == nil {
 		return "", false
 	}

@@ -22,6 +22,7 @@ type State struct {
 	ArenaHi    uint64 // end of the room for patches
 
 	Born         map[Key]Symbol      // symbols that patches brought, or that they moved away from the image's
+	Renewed      map[string]bool     // declarations that are not those of the build: nothing of the image that mentions them counts
 	Bodies       map[uint64]Body     // by first address: functions whose live body is not the image's
 	Lines        map[uint64]Lines    // by address of a runtime._func: line tables that differ from the image's
 	Dicts        map[string]string   // by name: fingerprints of the dictionaries that patches brought
@@ -38,7 +39,8 @@ type State struct {
 // A Symbol is one that a patch brought.
 type Symbol struct {
 	Addr   uint64
-	Stable bool // the same in any version of the source that the build's objects were made from
+	Print  string // of a type that is not the build's: its fingerprint
+	Stable bool   // the same in any version of the source that the build's objects were made from
 }
 
 // A Chunk is memory that a patch brought, as it was when loaded.
@@ -74,6 +76,7 @@ func NewState(bias, arenaNext, arenaHi uint64) *State {
 func (s *State) clone() *State {
 	c := *s
 	c.Born = orNew(maps.Clone(s.Born))
+	c.Renewed = orNew(maps.Clone(s.Renewed))
 	c.Bodies = orNew(maps.Clone(s.Bodies))
 	c.Lines = orNew(maps.Clone(s.Lines))
 	c.Dicts = orNew(maps.Clone(s.Dicts))
@@ -114,7 +117,7 @@ func (s *State) Undone(after *State) *State {
 	u.TypesWidened, u.Joined = after.TypesWidened, after.Joined
 	u.Calls = after.Calls
 	for key, sym := range after.Born {
-		if _, ok := s.Born[key]; !ok && sym.Stable {
+		if _, ok := s.Born[key]; !ok && sym.Stable && (!after.hidden(key.Name) || s.hidden(key.Name)) {
 			u.Born[key] = sym
 			if b, ok := after.Bodies[sym.Addr]; ok && b.Lo == sym.Addr {
 				u.Bodies[sym.Addr] = b

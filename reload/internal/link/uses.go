@@ -323,7 +323,7 @@ func (u *useSet) markInterface(s object.Sym) error {
 // typeDef returns the definition that tells what a type is: the build's before a stub's.
 func (l *linker) typeDef(s object.Sym) (object.Sym, error) {
 	name := s.Name()
-	if base := l.host.Library.Lookup(name, 0); !base.IsZero() {
+	if base := l.built(name, 0); !base.IsZero() {
 		return base, nil
 	}
 	if def := l.definition(s); !def.IsZero() {
@@ -380,7 +380,7 @@ func (u *useSet) revive() (bool, error) {
 		return slices.Contains(sigs, m) || slices.Contains(names, m.Name) || all && isExported(m.Name)
 	}
 	for _, name := range u.everyType() {
-		t := u.l.host.Library.Lookup(name, 0)
+		t := u.l.built(name, 0)
 		if t.IsZero() {
 			if t = u.l.lib.Lookup(name, 0); t.IsZero() {
 				continue

@@ -257,7 +257,11 @@ func (l *linker) result() *Result {
 	stats := Stats{Replaced: len(l.roots), Linked: len(l.nodes) - len(l.roots), Bytes: len(p.Text) + len(p.ROData) + len(p.Data)}
 	for key, n := range l.byKey {
 		if _, ok := l.address(key); !ok || l.fresh[key] {
-			s.Born[key] = Symbol{Addr: n.addr, Stable: n.base || isTypeSym(key.Name)}
+			born := Symbol{Addr: n.addr, Stable: n.base || isTypeSym(key.Name)}
+			if isTypeSym(key.Name) && !n.base {
+				born.Print = l.fingerprint(n.sym)
+			}
+			s.Born[key] = born
 		}
 		if isDictSym(key.Name) {
 			s.Dicts[key.Name] = l.fingerprint(n.sym)
@@ -269,7 +273,7 @@ func (l *linker) result() *Result {
 		chunks = append(chunks, Chunk{f.addr, l.ro.buf[f.addr-l.ro.base:][:f.n]}) // moved lines are written there
 	}
 	for _, n := range l.nodes {
-		if n.seg == segText {
+		if n.seg == segText && !n.early {
 			l.recordBody(n)
 		}
 		if n.seg == segROData && n.sym.IsGoType() {

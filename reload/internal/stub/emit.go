@@ -51,6 +51,9 @@ func (b *builder) emit() *Stub {
 	}
 	s.Imports = slices.Sorted(maps.Keys(paths))
 	b.report(s)
+	for i := range b.in.Added {
+		s.Inits = append(s.Inits, b.initName(i))
+	}
 	return s
 }
 

@@ -42,6 +42,7 @@ type builder struct {
 	foreign map[*types.Package]bool // packages whose methods are called
 
 	needs map[string]map[string]bool // import path → names, for the paths of ImportFirst
+	added map[types.Object]int       // numbers of Added, by the first variable
 }
 
 // A job is a body to walk and its distance from the recompile set in calls.
@@ -69,6 +70,7 @@ func newBuilder(in Input) *builder {
 		names:     make(map[types.Type]map[string]bool),
 		foreign:   make(map[*types.Package]bool),
 		needs:     make(map[string]map[string]bool),
+		added:     make(map[types.Object]int),
 	}
 	for _, path := range in.ImportFirst {
 		b.needs[path] = make(map[string]bool)
@@ -114,6 +116,20 @@ func (b *builder) want() error {
 		}
 		b.use(d)
 		b.allFields(t.Type())
+	}
+	for i, init := range b.in.Added {
+		b.added[init.Lhs[0]] = i
+		for _, v := range init.Lhs {
+			d := b.decls[v]
+			if d == nil {
+				return fmt.Errorf("%s: no such variable to initialise", v.Name())
+			}
+			b.use(d)
+			if d.body {
+				return &UnfitError{v.Name(), "is a new variable of a type that has no name here"}
+			}
+		}
+		b.walk(b.decls[init.Lhs[0]].file, init.Rhs, 0)
 	}
 	for _, obj := range b.in.Export {
 		if fn, ok := obj.(*types.Func); ok {

@@ -48,6 +48,9 @@ type Input struct {
 	// Types are types that are kept whole, for the sake of the instantiations that they are made of.
 	Types []*types.TypeName
 
+	// Added is what initialises variables that the process does not have yet, in order: each is made a function.
+	Added []*types.Initializer
+
 	// Export lists package-level objects and methods that other stubs need from this stub's archive
 	// (their [Stub.Needs]). If it is not empty, no type is shaped: an importer also inlines bodies
 	// of third packages, which may use any field or method.
@@ -116,6 +119,9 @@ type Stub struct {
 	// must never be linked.
 	Hollow []*types.Func
 
+	// Inits are the names of the functions of Added.
+	Inits []string
+
 	// Needs has, for each path of ImportFirst, the sorted names that this stub uses of it: "F", "T",
 	// "T.Method". The stub of that package must export them.
 	Needs map[string][]string
@@ -132,6 +138,14 @@ type File struct {
 	Name    string
 	Content []byte
 }
+
+// An UnfitError says that something wanted is what no stub can have.
+type UnfitError struct {
+	Name   string // as declared
+	Reason string
+}
+
+func (e *UnfitError) Error() string { return e.Name + ": " + e.Reason }
 
 // Build returns the stub. The same input gives the same stub, byte for byte. It fails if something
 // wanted has no declaration in the files, or no body to compile.

@@ -65,7 +65,12 @@ func (b *builder) emitDecls(f *file, locals *localCounter) *page {
 			if _, ok := d.obj.(*types.Const); ok {
 				b.emitConst(p, d)
 			} else if !d.body {
-				b.emitVar(p, d, node)
+				if d.obj.Name() != "_" {
+					b.emitVar(p, d, node)
+				}
+				if i, ok := b.added[d.obj]; ok {
+					b.emitAdded(p, f, i, locals)
+				}
 			} else if last != node {
 				last = node
 				lines := append(locals.fill(f, node), b.linknameLines(d)...)
@@ -184,6 +189,35 @@ func (b *builder) emitVar(p *page, d *decl, spec *ast.ValueSpec) {
 	} else {
 		p.write("%s %s", d.obj.Name(), b.spell(d.file, d.obj.Type()))
 	}
+}
+
+// initName begins the names of the functions that initialise new variables; a number and the first of these follow.
+const initName = "limeadeInit"
+
+func (b *builder) initName(i int) string {
+	return fmt.Sprintf("%s%d_%s", initName, i, b.in.Added[i].Lhs[0].Name())
+}
+
+// InitOf returns the link name of the variable that a function of [Stub].Inits initialises, given its own.
+func InitOf(name string) string {
+	pkg, rest, ok := strings.Cut(name, initName)
+	_, v, ok2 := strings.Cut(rest, "_")
+	if !ok || !ok2 {
+		return name
+	}
+	return pkg + v
+}
+
+// emitAdded writes the function that initialises new variables. Its code stands in the lines of their declaration.
+func (b *builder) emitAdded(p *page, f *file, i int, locals *localCounter) {
+	init := b.in.Added[i]
+	var names []string
+	for _, v := range init.Lhs {
+		names = append(names, v.Name())
+	}
+	p.write("\n")
+	b.place(p, f, init.Rhs.Pos(), locals.fill(f, init.Rhs)...)
+	p.write("func %s() { %s = %s }", b.initName(i), strings.Join(names, ", "), f.text(init.Rhs.Pos(), init.Rhs.End()))
 }
 
 func (b *builder) emitConst(p *page, d *decl) {

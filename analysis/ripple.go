@@ -1,0 +1,137 @@
+package analysis
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/limeade-go/limeade/analysis/decl"
+	"github.com/limeade-go/limeade/analysis/edit"
+	"github.com/limeade-go/limeade/analysis/facts"
+)
+
+// split takes changes of what is declared under a name apart: one declaration went, and another one came.
+func split(changes []decl.Change) []decl.Change {
+	var list []decl.Change
+	for _, c := range changes {
+		if c.Old != nil && c.New != nil && (c.Parts&decl.KindOf != 0 || c.Old.IsAlias() != c.New.IsAlias()) {
+			list = append(list, decl.Change{Old: c.Old}, decl.Change{New: c.New})
+			continue
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+// A ripple is what an edit means beyond the text that it changes: names that came or went hide others or uncover them,
+// and what is made of constants and aliases changes with these.
+type ripple struct {
+	new    []string        // as Report.New
+	added  map[string]bool // declarations that came
+	edited map[string]bool // declarations that came, went, or of which the text differs
+
+	initialised map[string]bool // variables that came, with an initialiser
+	users       []user          // of names that mean something else now
+}
+
+// A user is a declaration that refers to a name.
+type user struct {
+	*facts.Decl // as it is now
+	ref         facts.Ref
+	of          string
+	value       bool // it uses a value, and not what it is declared with
+}
+
+// ripple compares what declarations are, and reports those that are not edited and have another type or value.
+func (c *comparison) ripple(before, after *program) *ripple {
+	r := &ripple{added: make(map[string]bool), edited: make(map[string]bool), initialised: make(map[string]bool)}
+	changed := make(map[string]bool) // names that mean something else now
+	for _, p := range c.changed {
+		if p.delta == nil {
+			continue
+		}
+		for _, d := range p.delta.Decls {
+			one := d.New
+			if one == nil {
+				one = d.Old
+			}
+			name := facts.DeclName(p.new.Package, one)
+			r.edited[name] = true
+			if d.Old != nil && d.New != nil || one.Name == "_" || one.Kind == decl.Func && one.Name == "init" {
+				continue
+			}
+			changed[name] = true
+			if d.New == nil && d.Old.HasLiterals() {
+				c.report.Deleted = append(c.report.Deleted, d.Old)
+			}
+			if d.New != nil {
+				r.added[name] = true
+				if d.New.Kind == decl.Var && d.New.Value() != nil {
+					r.initialised[name] = true
+				}
+				if !d.New.IsAlias() && d.New.Kind != decl.Const {
+					r.new = append(r.new, name)
+				}
+			}
+		}
+	}
+	for _, now := range after.order {
+		was := before.packages[now.Path]
+		if was == nil || was == now {
+			continue
+		}
+		for i := range now.Decls {
+			d := &now.Decls[i]
+			o := was.Decl(d.Name)
+			if o == nil || o.Type == d.Type || isBlank(d) || r.added[d.Name] {
+				continue
+			}
+			changed[d.Name] = true
+			if d.Kind == decl.Func {
+				r.new = append(r.new, d.Name)
+			}
+			if kind, ok := followerKinds[d.Kind]; ok && !r.edited[d.Name] {
+				c.add(kind, d.Name, c.placeIn(after, d.Name), "it is made of what changed")
+			}
+		}
+		if c.byPath[now.Path] == nil {
+			c.localFollowers(after, was, now)
+		}
+	}
+	slices.Sort(r.new)
+	r.new = slices.Compact(r.new)
+	seen := make(map[string]bool)
+	for _, prog := range []*program{before, after} {
+		for _, pkg := range prog.order {
+			for name := range changed {
+				pkg.Users(name, func(d *facts.Decl, ref facts.Ref) {
+					now := after.decl(d.Name)
+					if now == nil || isBlank(now) && now.Kind != decl.Var || seen[d.Name+" "+name] {
+						return
+					}
+					seen[d.Name+" "+name] = true
+					of := prog.decl(name)
+					r.users = append(r.users, user{now, ref, name, of != nil && of.Kind != decl.Type && !changed[d.Name]})
+				})
+			}
+		}
+	}
+	slices.SortFunc(r.users, func(a, b user) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.of, b.of))
+	})
+	return r
+}
+
+// followerKinds are the kinds of edits of declarations that are not edited, and of which the type or value is made of
+// what changed.
+var followerKinds = map[decl.Kind]edit.Kind{
+	decl.Func: edit.Parameters, decl.Method: edit.MethodType, decl.Var: edit.VarType, decl.Const: edit.ConstChanged, decl.Type: edit.Underlying,
+}
+
+// localFollowers reports types in functions of a package that is not edited.
+func (c *comparison) localFollowers(after *program, was, now *facts.Package) {
+	for i, l := range now.Locals {
+		if i >= len(was.Locals) || was.Locals[i] != l {
+			c.add(edit.LocalType, l.Owner, c.placeIn(after, l.Owner), l.Name)
+		}
+	}
+}

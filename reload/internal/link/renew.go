@@ -1,0 +1,123 @@
+package link
+
+import (
+	"strings"
+
+	"github.com/limeade-go/limeade/reload/internal/object"
+)
+
+// A declaration that is deleted leaves what it was in the process: func values, values of its type, memory that
+// running code uses. When one of the same name is added later, or a function gets other parameters, the name begins
+// anew: nothing that the image or earlier patches have under it, or under names made of it, is what the source means.
+// Only a type that is the same in all its parts goes on, with the values of it that are alive.
+
+// renew makes names begin anew.
+func (l *linker) renew() {
+	for _, name := range sortedKeys(l.req.New) {
+		if recv, ok := receiver(name); IsMethod(name) && ok && l.req.New[recv] {
+			continue // as its type
+		}
+		if l.sameType(name) && l.sameType("*"+name) {
+			continue
+		}
+		for key := range l.state.Born {
+			if declares(name, key.Name) {
+				delete(l.state.Born, key)
+				delete(l.state.Dicts, key.Name)
+			}
+		}
+		if l.host.knows(name) {
+			l.state.Renewed[name] = true
+		}
+	}
+}
+
+// sameType reports whether the process has a type that is the same in all its parts as that of the stubs.
+func (l *linker) sameType(name string) bool {
+	key := Key{Name: "type:" + name}
+	s := l.lib.Lookup(key.Name, 0)
+	if s.IsZero() || l.stubObjs[s.Obj] == nil {
+		return false
+	}
+	if born, ok := l.state.Born[key]; ok {
+		return born.Print == l.fingerprint(s)
+	}
+	base := l.built(key.Name, 0)
+	return !base.IsZero() && l.fingerprint(base) == l.fingerprint(s)
+}
+
+// knows reports whether the image or the objects of the build have anything of a declaration.
+func (h *Host) knows(name string) bool {
+	for _, abi := range []uint16{0, object.ABIInternal} {
+		if !h.Library.Lookup(name, abi).IsZero() {
+			return true
+		}
+	}
+	if !h.Library.Lookup("type:"+name, 0).IsZero() {
+		return true
+	}
+	for e := range h.Index.All("") {
+		if declares(name, e.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+// built returns the build's definition of a symbol, unless the name means something else now.
+func (l *linker) built(name string, abi uint16) object.Sym {
+	if l.state.hidden(name) {
+		return object.Sym{}
+	}
+	return l.host.Library.Lookup(name, abi)
+}
+
+// address of a symbol that a process has already.
+func (s *State) address(h *Host, key Key) (uint64, bool) {
+	if sym, ok := s.Born[key]; ok {
+		return sym.Addr, true
+	}
+	if s.hidden(key.Name) {
+		return 0, false
+	}
+	if addr, ok := h.Index.Addr(key.Name, key.ABI); ok {
+		return addr + s.Bias, true
+	}
+	return 0, false
+}
+
+// hidden reports whether a symbol of the image or of the build's objects is not what its name means now.
+func (s *State) hidden(symbol string) bool {
+	for name := range s.Renewed {
+		if declares(name, symbol) {
+			return true
+		}
+	}
+	return false
+}
+
+// Hides reports whether a type's descriptor in the image is not, or may not be, what its name means once some
+// declarations are new.
+func (s *State) Hides(symbol string, new []string) bool {
+	for _, name := range new {
+		if declares(name, symbol) {
+			return true
+		}
+	}
+	return s.hidden(symbol)
+}
+
+// declares reports whether a symbol is made of a declaration: it is that, or its name mentions it.
+func declares(name, symbol string) bool {
+	if mentions(symbol, name) {
+		return true
+	}
+	rest, ok := withoutPackage(name)
+	return ok && !strings.ContainsRune(rest, '.') && mentions(symbol, name[:len(name)-len(rest)]+"(*"+rest+")")
+}
+
+// IsMethod reports whether a declaration, by link name, is a method.
+func IsMethod(name string) bool {
+	rest, ok := withoutPackage(name)
+	return ok && strings.ContainsRune(rest, '.')
+}
