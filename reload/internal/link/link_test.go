@@ -208,6 +208,37 @@ func TestMentions(t *testing.T) {
 	}
 }
 
+func TestDeclares(t *testing.T) {
+	for _, c := range []struct {
+		name, sym string
+		want      bool
+	}{
+		{"main.F", "main.F", true},
+		{"main.F", "main.F·f", true},
+		{"main.F", "main.F.func1.2·f", true},
+		{"main.F", "main.F-fm", true},
+		{"main.F", "main.F[go.shape.int]", true},
+		{"main.F", "main..dict.F[int]", true},
+		{"main.F", "main.Fold", false},
+		{"main.F", "main.G.F", false},
+		{"main.F", "a/main.F", false},
+		{"main.F", "a/b-main.F", false},
+		{"main.T", "main.T.M", true},
+		{"main.T", "main.(*T).M-fm", true},
+		{"main.T", "main.(*Tree).M", false},
+		{"main.T", "type:.eq.main.T", true},
+		{"main.T", "type:map[string]*main.T", true},
+		{"main.T", "go:itab.*main.T,fmt.Stringer", true},
+		{"main.T", "main.G[main.T]", true},
+		{"main.T", "main.T·1", false}, // local to a function
+		{"main.T.M", "main.(*T).M", false},
+	} {
+		if got := declares(c.name, c.sym); got != c.want {
+			t.Errorf("declares(%s, %s) = %v", c.name, c.sym, got)
+		}
+	}
+}
+
 func TestLoopsToEntry(t *testing.T) {
 	for _, c := range []struct {
 		name        string

@@ -109,6 +109,7 @@ func (s *State) Hides(symbol string, new []string) bool {
 
 // declares reports whether a symbol is made of a declaration: it is that, or its name mentions it.
 func declares(name, symbol string) bool {
+	symbol = genericOf(strings.TrimSuffix(symbol, "·f")) // its func value, its dictionary
 	if mentions(symbol, name) {
 		return true
 	}
