@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -71,11 +72,12 @@ func wellFormed(frame []byte) error {
 	} else {
 		_, err = jsonrpc2.DecodeMessage(frame)
 	}
-	var coded *jsonrpc2.Error
-	if err != nil && !errors.As(err, &coded) {
-		return fmt.Errorf("%w: %w", jsonrpc2.ErrParse, err)
+	if err != nil && !json.Valid(frame) {
+		return jsonrpc2.ErrParse
+	} else if err != nil {
+		return jsonrpc2.ErrInvalidRequest
 	}
-	return err
+	return nil
 }
 
 // errExit ends the connection because the client said so.
