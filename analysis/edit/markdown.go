@@ -24,7 +24,8 @@ The last column has the rows of the list of edits that the project is tested aga
 `)
 	for _, k := range Kinds() {
 		row := &kinds[k]
-		fmt.Fprintf(&b, "| %s | %s | %s | %s: %s | %s | %s |\n", k.Code(), row.name, row.verdict, row.what, row.why, row.do, numbers(row.rows))
+		// Editors link to the codes.
+		fmt.Fprintf(&b, "| <a id=\"%[1]s\"></a>%[1]s | %[2]s | %[3]s | %[4]s: %[5]s | %[6]s | %[7]s |\n", k.Code(), row.name, row.verdict, row.what, row.why, row.do, numbers(row.rows))
 	}
 	b.WriteString("\nRows that follow from the kinds above:\n\n| row | verdict |\n|---|---|\n")
 	for _, n := range slices.Sorted(maps.Keys(followers)) {
