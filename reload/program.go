@@ -34,6 +34,9 @@ type Program struct {
 	factsMu sync.Mutex
 	facts   map[string]*lazy[*build.Facts] // by import path
 
+	prefixesOnce sync.Once
+	prefixes     map[string]*BuildPackage // Local packages by the prefix of their link names
+
 	generations generationCache // of origin, if there is one
 }
 
@@ -187,14 +190,21 @@ func (p *Program) objectPath(path string) string {
 	return path
 }
 
-// packageOf returns the Local package that a declaration belongs to, by its link name.
+// packageOf returns the Local package that a declaration belongs to, by its link name: what is before the first dot
+// behind the last slash, as dots in the last element of a path are escaped.
 func (p *Program) packageOf(decl string) *BuildPackage {
-	for _, pkg := range p.Locals() {
-		if rest, ok := strings.CutPrefix(decl, object.PathToPrefix(p.objectPath(pkg.Path))+"."); ok && !strings.Contains(rest, "/") {
-			return pkg
+	p.prefixesOnce.Do(func() {
+		p.prefixes = map[string]*BuildPackage{}
+		for _, pkg := range p.Locals() {
+			p.prefixes[object.PathToPrefix(p.objectPath(pkg.Path))] = pkg
 		}
+	})
+	element := strings.LastIndexByte(decl, '/') + 1
+	dot := strings.IndexByte(decl[element:], '.')
+	if dot < 0 {
+		return nil
 	}
-	return nil
+	return p.prefixes[decl[:element+dot]]
 }
 
 // Host returns the linker's view of the build. It is made once: from the store if an earlier process
