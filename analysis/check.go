@@ -56,15 +56,6 @@ func newImporter(env Env) *importer {
 	return im
 }
 
-// bound drops all packages if there are too many.
-func (im *importer) bound() {
-	im.mu.Lock()
-	defer im.mu.Unlock()
-	if im.complete+len(im.fresh) > maxImports {
-		im.reset()
-	}
-}
-
 func (im *importer) reset() {
 	im.packages = make(map[string]*types.Package)
 	im.complete = 0

@@ -59,6 +59,9 @@ func check(t *testing.T, file string) {
 	if err != nil {
 		got = "failed " + err.Error() + "\n"
 	}
+	if err == nil {
+		checkDraft(t, c, report)
+	}
 	if got == c.want {
 		return
 	}
@@ -71,6 +74,30 @@ func check(t *testing.T, file string) {
 		return
 	}
 	t.Errorf("got:\n%s\nwant:\n%s", got, c.want)
+}
+
+// checkDraft makes sure that a draft says nothing else than the whole comparison does, and that one restart is as good as
+// all.
+func checkDraft(t *testing.T, c testCase, whole *Report) {
+	draft, err := NewSession(c.env, nil).Draft(context.Background(), c.old, c.new)
+	if err != nil {
+		t.Errorf("draft: %v", err)
+		return
+	}
+	if len(whole.Errors) > 0 {
+		return // it need not see them
+	}
+	if len(draft.Errors) > 0 || edit.Worst(draft.Edits) != edit.Worst(whole.Edits) {
+		t.Errorf("draft: errors %v, worst %v, want %v", draft.Errors, edit.Worst(draft.Edits), edit.Worst(whole.Edits))
+	}
+	for _, e := range draft.Edits {
+		if !slices.Contains(whole.Edits, e) {
+			t.Errorf("draft: %v", e)
+		}
+	}
+	if edit.Worst(whole.Edits) != edit.Restart && len(draft.Edits) != len(whole.Edits) {
+		t.Errorf("draft: %v, want %v", draft.Edits, whole.Edits)
+	}
 }
 
 // A testCase is two snapshots and what their comparison must say.

@@ -141,7 +141,7 @@ func BuildIndex(ctx context.Context, snap *snapshot.Snapshot, env Env, index *In
 // BuildIndex makes sure that the session's index holds the facts of all Local packages of a snapshot.
 func (s *Session) BuildIndex(ctx context.Context, snap *snapshot.Snapshot) error {
 	s.mu.Lock()
-	s.importer.bound()
+	s.bound()
 	v, err := s.view(ctx, snap)
 	s.mu.Unlock()
 	if err == nil {

@@ -91,9 +91,41 @@ func (s *Session) keep(key factKey, checked *Checked) {
 	s.recent = append(s.recent, recentCheck{key, s.importer.generation, size, checked})
 	total := 0
 	for i, r := range slices.Backward(s.recent) {
-		if total += r.size; total > recentBytes && i < len(s.recent)-1 {
+		if total += r.size; total > s.recentBytes && i < len(s.recent)-1 {
 			s.recent = slices.Delete(s.recent, 0, i+1)
 			return
 		}
 	}
+}
+
+// maxFresh is how many versions of packages that other ones see otherwise than the build's are kept without being used.
+const maxFresh = 8
+
+// bound forgets imported packages when there are too many: of the versions that changed source had, all at once, with
+// all that was checked against them, as they refer to each other.
+func (s *Session) bound() {
+	im := s.importer
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	s.comparisons++
+	unused := 0
+	for _, f := range im.fresh {
+		if f.used < s.comparisons-1 {
+			unused++
+		}
+	}
+	switch {
+	case im.complete > maxImports:
+		im.reset()
+	case unused > maxFresh:
+		im.fresh = make(map[freshKey]freshPackage)
+		im.generation++
+	}
+}
+
+// Frugal makes the session keep no type-checked packages but the latest, for a process that is to be small.
+func (s *Session) Frugal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recentBytes = 1
 }

@@ -17,7 +17,7 @@ import (
 // recompile finds what has to be compiled anew, and which package variables have a value that follows from code that
 // changed.
 func (c *comparison) recompile() error {
-	if len(c.report.Errors) > 0 {
+	if len(c.report.Errors) > 0 || c.partial {
 		return nil
 	}
 	edited := func(p *changedPackage) bool { return p.delta != nil && len(p.delta.Decls) > 0 }

@@ -28,6 +28,9 @@ type Session struct {
 	recent []recentCheck
 	apis   map[apiKey]facts.APIDiff
 	built  *snapshot.Snapshot // of which export data tell
+
+	recentBytes int // how much source the packages in recent may have, but for the latest
+	comparisons int // that were made
 }
 
 // An apiKey is two versions of a package as others see them.
@@ -55,7 +58,7 @@ func NewSession(env Env, index *Index) *Session {
 		index = NewIndex()
 	}
 	return &Session{
-		env: env, index: index, apis: make(map[apiKey]facts.APIDiff),
+		env: env, index: index, recentBytes: recentBytes, apis: make(map[apiKey]facts.APIDiff),
 		importer: newImporter(env),
 	}
 }
@@ -82,9 +85,33 @@ func release(goVersion string) int {
 func (s *Session) Compare(ctx context.Context, old, new *snapshot.Snapshot) (*Report, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.importer.bound()
+	c, err := s.compare(ctx, old, new, false)
+	if err != nil {
+		return nil, err
+	}
+	return c.report, nil
+}
+
+// Draft is Compare for source on which somebody is working. Where a declaration needs a restart it does not look at the
+// bodies of functions that did not change, nor at packages that import what changed: there may be errors, and more to
+// say, and nothing is said of what to compile anew.
+func (s *Session) Draft(ctx context.Context, old, new *snapshot.Snapshot) (*Report, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, err := s.compare(ctx, old, new, true)
+	if err == nil && c.partial && len(c.report.Errors) == 0 && edit.Worst(c.report.Edits) != edit.Restart {
+		c, err = s.compare(ctx, old, new, false)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.report, nil
+}
+
+func (s *Session) compare(ctx context.Context, old, new *snapshot.Snapshot, draft bool) (*comparison, error) {
+	s.bound()
 	c := &comparison{
-		Session: s, ctx: ctx, old: old, new: new,
+		Session: s, ctx: ctx, old: old, new: new, draft: draft,
 		report: &Report{}, byPath: make(map[string]*changedPackage), suspect: make(map[string]bool),
 	}
 	for _, step := range []func() error{
@@ -106,7 +133,7 @@ func (s *Session) Compare(ctx context.Context, old, new *snapshot.Snapshot) (*Re
 	c.report.comparison = c
 	edit.Sort(c.report.Edits)
 	sortErrors(c.report.Errors)
-	return c.report, nil
+	return c, nil
 }
 
 // A comparison is one run of Compare.
@@ -116,6 +143,8 @@ type comparison struct {
 	old, new      *snapshot.Snapshot
 	before, after *view // of old and new
 	report        *Report
+	draft         bool // what takes long may be left out
+	partial       bool // something was
 
 	changed []*changedPackage // dependencies first
 	byPath  map[string]*changedPackage
@@ -133,6 +162,7 @@ type changedPackage struct {
 	unlinked           bool   // it imports what the program cannot get: it cannot be type-checked
 	translated         bool   // cgo was asked
 	needsC             string // and says why what it makes needs other C code
+	partial            bool   // not all of it was looked at
 	checked            *Checked
 	oldFacts, newFacts *facts.Package // nil if nothing needs them
 }
@@ -243,6 +273,17 @@ func (p *changedPackage) changedBodies() map[string]bool {
 	return names
 }
 
+// touchedFuncs returns the link names of the functions that came or changed.
+func (p *changedPackage) touchedFuncs() map[string]bool {
+	names := make(map[string]bool)
+	for _, c := range p.delta.Decls {
+		if c.New != nil && c.New.Func() != nil && (c.Old == nil || c.Parts != 0 || c.Requalified) {
+			names[facts.DeclName(p.new.Package, c.New)] = true
+		}
+	}
+	return names
+}
+
 // importsAmbiguously reports whether it cannot be told from what is known of a file's declarations which of its imports
 // they use: one package is imported twice, or with a dot.
 func importsAmbiguously(f *decl.File) bool {
@@ -305,7 +346,8 @@ func (c *comparison) check() error {
 		}
 		pkg := c.byPath[p.Path]
 		if pkg == nil {
-			if !relies || !c.affected(p) {
+			if !relies || c.draft || !c.affected(p) {
+				c.partial = c.partial || c.draft && relies
 				continue
 			}
 		} else {
@@ -324,11 +366,15 @@ func (c *comparison) check() error {
 		if pkg != nil && !relies {
 			bodies = near[p.Path]
 		}
+		if bodies == nil && pkg != nil && c.draft {
+			bodies = pkg.touchedFuncs()
+			pkg.partial, c.partial = true, true
+		}
 		var list []SourceError
 		checked, _ := c.recall(p, bodies)
 		if checked == nil {
 			checked, list, err = c.after.check(p, bodies)
-			if err == nil && len(list) > 0 && bodies != nil {
+			if err == nil && len(list) > 0 && bodies != nil && !c.draft {
 				checked, list, err = c.after.check(p, nil) // all errors, unused imports among them
 			}
 			if err != nil {
@@ -353,6 +399,10 @@ func (c *comparison) check() error {
 			pkg.checked = checked
 			if pkg.broken = len(list) > 0; !pkg.broken {
 				c.keep(c.after.key(p), checked)
+			}
+			if pkg.partial {
+				c.suspect[p.Path] = true
+				continue
 			}
 			if err := c.compareAPI(visible); err != nil {
 				return err
@@ -480,6 +530,10 @@ func (c *comparison) facts() error {
 		}
 		if p.oldFacts = before[p.path()]; p.oldFacts == nil {
 			return fmt.Errorf("package %s: the source of the running build has errors", p.path())
+		}
+		if p.partial {
+			p.newFacts = facts.Collect(c.factsInput(c.new, p.checked)) // of what was looked at
+			continue
 		}
 		key := c.after.key(p.new.Package)
 		if p.newFacts = c.index.get(p.path(), key); p.newFacts == nil {

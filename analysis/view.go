@@ -31,6 +31,7 @@ type view struct {
 type freshPackage struct {
 	types *types.Package
 	same  bool // it looks as the build's does, and is not used
+	used  int  // number of the comparison that looked at it last
 }
 
 // A freshKey is a version of a package as others see it.
@@ -75,8 +76,9 @@ func (s *Session) view(ctx context.Context, snap *snapshot.Snapshot) (*view, err
 			if f.same, err = s.looksBuilt(checked.Types); err != nil {
 				return nil, err
 			}
-			s.importer.fresh[key] = f
 		}
+		f.used = s.comparisons
+		s.importer.fresh[key] = f
 		if relies || !f.same {
 			v.fresh[p.Path], v.sees[p.Path] = f.types, key.sees
 		}

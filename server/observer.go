@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/limeade-go/limeade/server/session"
 	"github.com/limeade-go/limeade/server/text"
@@ -76,16 +78,23 @@ func newObserver(s *Server) *observer {
 	}
 }
 
+// idleTime is after how much rest memory is given back.
+const idleTime = 3 * time.Second
+
 // start begins to observe.
 func (o *observer) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	o.cancel, o.done = cancel, make(chan struct{})
 	go func() {
 		defer close(o.done)
+		idle := time.NewTimer(idleTime)
 		for {
 			select {
 			case <-o.poke:
 				o.look(ctx)
+				idle.Reset(idleTime)
+			case <-idle.C:
+				debug.FreeOSMemory()
 			case <-ctx.Done():
 				return
 			}

@@ -17,6 +17,10 @@ func (s stdio) Read(p []byte) (int, error)  { return s.in.Read(p) }
 func (s stdio) Write(p []byte) (int, error) { return os.Stdout.Write(p) }
 func (s stdio) Close() error                { return s.in.Close() }
 
+// memoryGoal is what the collector tries to stay below: an editor has other tools beside it that need memory. A GOMEMLIMIT
+// in the environment comes first.
+const memoryGoal = 160 << 20
+
 func serveCommand(args []string) int {
 	for _, arg := range args {
 		if arg != "--stdio" && arg != "-stdio" { // what clients add
@@ -31,6 +35,9 @@ func serveCommand(args []string) int {
 	in := os.Stdin
 	if fd, err := syscall.Dup(0); err == nil && syscall.SetNonblock(fd, true) == nil {
 		in = os.NewFile(uintptr(fd), "standard input")
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryGoal)
 	}
 	signal.Ignore(syscall.SIGPIPE) // a client that is gone is seen by its closed input
 	ctx, stop := interruptible()

@@ -62,6 +62,7 @@ func (s *Session) Live(ctx context.Context, pid int, dirs []string) (*Live, erro
 	if err := l.take(proc); err != nil {
 		return nil, err
 	}
+	prog.analysis.Frugal()
 	if _, err := l.Rescan(ctx); err != nil {
 		return nil, err
 	}
@@ -235,7 +236,7 @@ func (l *Live) Compare(ctx context.Context, buffers map[string][]byte) (*Differe
 		return d, nil
 	}
 	l.program.compareWith(j.gen)
-	if j.report, err = l.program.analysis.Compare(ctx, j.old, j.now); err != nil {
+	if j.report, err = l.program.analysis.Draft(ctx, j.old, j.now); err != nil {
 		return nil, err
 	}
 	for _, e := range j.report.Errors {
