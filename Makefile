@@ -1,7 +1,7 @@
-# Limeade's own commands. Everything here needs Go alone.
+# Limeade's own commands. All but test-editors need Go alone.
 
 GO ?= go
-.PHONY: test lint matrix bench corpus load stress
+.PHONY: test lint matrix bench corpus load stress test-editors
 
 # Not part of test until it passes again: see the target stress.
 UNSTABLE = /reload/internal/proof/stress$$
@@ -9,6 +9,10 @@ UNSTABLE = /reload/internal/proof/stress$$
 # test runs every check: formatting, vet, staticcheck, and the Go tests.
 test: lint
 	$(GO) test -timeout 30m $$($(GO) list ./... | grep -vE '$(UNSTABLE)')
+
+# test-editors drives real editors through one scenario. What they need is installed with apt and npm where it is missing.
+test-editors:
+	node --test --test-reporter=spec editors/nvim/test
 
 lint:
 	@fmt="$$(gofmt -l $$(git ls-files '*.go' | grep -v /testdata/))"; if [ -n "$$fmt" ]; then echo "not gofmt'ed:"; echo "$$fmt"; exit 1; fi
