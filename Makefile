@@ -25,7 +25,7 @@ matrix:
 
 # bench prints the figures of "Speed to reach".
 bench:
-	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./reload/internal/proof/bench
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./reload/internal/proof/bench ./server
 
 # corpus swaps the real bodies into Go's own test programs.
 corpus:

@@ -433,7 +433,7 @@ func relatedScene(s *stage, ts *testscript.TestScript, _ bool, args []string) {
 		for _, r := range d.RelatedInformation {
 			rel, err := filepath.Rel(ts.MkAbs("."), editor.Path(r.Location.URI))
 			ts.Check(err)
-			if text := fmt.Sprintf("%s:%d: %s", rel, r.Location.Range.Start.Line+1, r.Message); d.Code == args[1] && re.MatchString(text) {
+			if text := fmt.Sprintf("%s:%d: %s", rel, r.Location.Range.Start.Line+1, r.Message); string(d.Code) == args[1] && re.MatchString(text) {
 				return
 			}
 		}

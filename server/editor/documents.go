@@ -26,7 +26,7 @@ type (
 	Diagnostic struct {
 		Range           Range  `json:"range"`
 		Severity        int    `json:"severity"`
-		Code            string `json:"code"`
+		Code            Code   `json:"code"`
 		CodeDescription struct {
 			Href string `json:"href"`
 		} `json:"codeDescription"`
@@ -71,6 +71,19 @@ type (
 		NewText string `json:"newText"`
 	}
 )
+
+// A Code is that of a diagnostic. Other servers have numbers.
+type Code string
+
+// UnmarshalJSON reads a string or a number.
+func (c *Code) UnmarshalJSON(data []byte) error {
+	var s string
+	if json.Unmarshal(data, &s) != nil {
+		s = string(data)
+	}
+	*c = Code(s)
+	return nil
+}
 
 type document struct {
 	version int
