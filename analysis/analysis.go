@@ -77,6 +77,8 @@ type Report struct {
 	// New has the link names of functions, variables and types that are not what the process may have under the same
 	// name: those that were added, and functions that are called in another way now. It is sorted.
 	New []string
+	// Renamed has the link names of functions and variables that go on under another name: the old ones by the new ones.
+	Renamed map[string]string
 	// Deleted has the functions and variables that are gone, as the program runs them.
 	Deleted []*decl.Decl
 	// Lines says where unchanged code stands now, so that line tables can follow.

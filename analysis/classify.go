@@ -90,44 +90,6 @@ func (k *classifier) newFacts(name string) *facts.Decl {
 	return k.p.newFacts.Decl(name)
 }
 
-// renames finds declarations that came and ones that went and are the same but for the name.
-func (k *classifier) renames() {
-	k.renamed = make(map[*decl.Decl]bool)
-	for _, came := range k.p.delta.Decls {
-		if came.Old != nil || came.New.Name == "_" || came.New.Name == "init" {
-			continue
-		}
-		for _, went := range k.p.delta.Decls {
-			if went.New != nil || k.renamed[went.Old] || !sameButName(went.Old, came.New) {
-				continue
-			}
-			k.renamed[came.New], k.renamed[went.Old] = true, true
-			kind := edit.FuncRenamed
-			if came.New.Kind == decl.Type {
-				kind = edit.TypeRenamed
-			}
-			if strings.EqualFold(came.New.Name, went.Old.Name) && ast.IsExported(came.New.Name) != ast.IsExported(went.Old.Name) {
-				kind = edit.Visibility
-			}
-			k.edit(kind, came.New, "it was "+went.Old.Name)
-			break
-		}
-	}
-}
-
-func sameButName(old, new *decl.Decl) bool {
-	if old.Kind != new.Kind || old.Recv != new.Recv || old.Name == "_" || old.Name == "init" {
-		return false
-	}
-	for _, p := range []decl.Part{decl.Receiver, decl.TypeParams, decl.Signature, decl.Body, decl.SpelledType, decl.Value} {
-		if old.Part(p) != new.Part(p) {
-			return false
-		}
-	}
-	// Variables and constants are too alike to tell which one has become which, unless only the case of the name differs.
-	return old.Kind == decl.Func || old.Kind == decl.Method || old.Kind == decl.Type || strings.EqualFold(old.Name, new.Name)
-}
-
 func (k *classifier) imports() {
 	for _, i := range k.p.delta.Imports {
 		at := place{i.File.Parsed.File.Path, 1, 1}
@@ -257,6 +219,8 @@ func (k *classifier) variable(c decl.Change) {
 	case before != nil && after != nil && before.Type != after.Type:
 		k.edit(edit.VarType, c.New, "")
 	case before != nil && after != nil && before.Value != 0 && before.Value == after.Value:
+		k.edit(edit.Respelled, c.New, "")
+	case c.Parts&decl.Value != 0 && k.renamesOnly(c):
 		k.edit(edit.Respelled, c.New, "")
 	case c.Parts&decl.Value != 0 && c.Literals && before != nil && after != nil:
 		k.literals(c, before, after)

@@ -25,8 +25,8 @@ func (r *Report) Declarations(e edit.Edit) (old, new *decl.Decl) {
 			if facts.DeclName(p.new.Package, d) != e.Decl {
 				continue
 			}
-			if c.Old == nil && (e.Kind == edit.FuncRenamed || e.Kind == edit.TypeRenamed || e.Kind == edit.Visibility) {
-				c.Old = p.renamedFrom(d)
+			if c.Old == nil && c.New != nil {
+				c.Old = r.comparison.renamedFrom(p, d)
 			}
 			return c.Old, c.New
 		}
@@ -42,14 +42,4 @@ func (r *Report) Declarations(e edit.Edit) (old, new *decl.Decl) {
 		}
 	}
 	return nil, nil
-}
-
-// renamedFrom returns the old declaration that is the same as a new one but for its name.
-func (p *changedPackage) renamedFrom(came *decl.Decl) *decl.Decl {
-	for _, went := range p.delta.Decls {
-		if went.New == nil && sameButName(went.Old, came) {
-			return went.Old
-		}
-	}
-	return nil
 }

@@ -37,7 +37,11 @@ func (c *comparison) recompile() error {
 	vars := slices.DeleteFunc(c.changedInitializers(), func(name string) bool { return after.decl(name) == nil })
 	s := after.newSet()
 	for _, name := range slices.Concat(names, vars) {
-		if d := before.decl(name); d != nil {
+		was := name
+		if old := c.names[name]; old != "" {
+			was = old
+		}
+		if d := before.decl(was); d != nil {
 			s.old[name] = d
 		}
 	}
@@ -57,7 +61,7 @@ func (c *comparison) recompile() error {
 	}
 	s.initialised = r.initialised
 	c.dependents(s, names, r)
-	c.report.New = r.new
+	c.report.New, c.report.Renamed = r.new, c.names
 	if edit.Worst(c.report.Edits) == edit.Restart {
 		return nil
 	}
@@ -127,7 +131,7 @@ func (c *comparison) dependents(s *set, names []string, r *ripple) {
 	var work []call
 	early := make(map[call]bool) // of older code that calls what changed
 	for _, name := range names {
-		if !r.added[name] {
+		if !r.added[name] && !c.sameCode[name] {
 			work = append(work, call{name, name})
 		}
 	}

@@ -45,6 +45,10 @@ type user struct {
 func (c *comparison) ripple(before, after *program) *ripple {
 	r := &ripple{added: make(map[string]bool), edited: make(map[string]bool), initialised: make(map[string]bool)}
 	changed := make(map[string]bool) // names that mean something else now
+	went := make(map[string]bool)    // under another name
+	for _, old := range c.names {
+		went[old] = true
+	}
 	for _, p := range c.changed {
 		if p.delta == nil {
 			continue
@@ -60,10 +64,10 @@ func (c *comparison) ripple(before, after *program) *ripple {
 				continue
 			}
 			changed[name] = true
-			if d.New == nil && d.Old.HasLiterals() {
+			if d.New == nil && d.Old.HasLiterals() && !went[name] {
 				c.report.Deleted = append(c.report.Deleted, d.Old)
 			}
-			if d.New != nil {
+			if d.New != nil && c.names[name] == "" {
 				r.added[name] = true
 				if d.New.Kind == decl.Var && d.New.Value() != nil {
 					r.initialised[name] = true

@@ -113,6 +113,7 @@ func (s *Session) compare(ctx context.Context, old, new *snapshot.Snapshot, draf
 	c := &comparison{
 		Session: s, ctx: ctx, old: old, new: new, draft: draft,
 		report: &Report{}, byPath: make(map[string]*changedPackage), suspect: make(map[string]bool),
+		names: make(map[string]string), sameCode: make(map[string]bool),
 	}
 	for _, step := range []func() error{
 		c.views,
@@ -149,9 +150,11 @@ type comparison struct {
 	changed []*changedPackage // dependencies first
 	byPath  map[string]*changedPackage
 
-	suspect      map[string]bool // packages whose API changed, and what relies on them
-	namesChanged []string        // link names of functions, variables and constants that importers knew
-	typesChanged bool            // types or methods that importers knew changed
+	suspect      map[string]bool   // packages whose API changed, and what relies on them
+	names        map[string]string // link names of what was renamed and goes on: the new ones, and the old
+	sameCode     map[string]bool   // of these functions, by the new names, those that do what they did
+	namesChanged []string          // link names of functions, variables and constants that importers knew
+	typesChanged bool              // types or methods that importers knew changed
 }
 
 // A changedPackage is one package of which the source differs.

@@ -217,6 +217,40 @@ func madeBy(name string) (string, bool) {
 	}
 }
 
+// renamed returns a generation in which all that is known of functions is known of them under their new names too.
+func (p *Program) renamed(ctx context.Context, from *Generation, renamed map[string]string) (*Generation, error) {
+	if len(renamed) == 0 {
+		return from, nil
+	}
+	g := *from
+	for _, known := range []*assumptions{&g.assumed, &g.tags} {
+		tags := maps.Clone(*known)
+		if tags == nil {
+			tags = assumptions{}
+		}
+		for new, old := range renamed {
+			literals, err := p.literals(ctx, *known, old)
+			if err != nil {
+				return nil, err
+			}
+			for name, t := range literals {
+				tags[new+strings.TrimPrefix(name, old)] = t
+			}
+			own, ok := (*known)[old]
+			if !ok {
+				if own, ok, err = p.built(ctx, old); err != nil {
+					return nil, err
+				}
+			}
+			if ok {
+				tags[new] = own
+			}
+		}
+		*known = tags
+	}
+	return &g, nil
+}
+
 // built returns the tags of a function as the build compiled it; false if the build has none, and so
 // no callers of it. They come from one compile of the whole package, whose outcome is kept in the
 // store, and which is started in the background where a process is going to be refreshed.

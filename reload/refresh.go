@@ -23,6 +23,7 @@ type Prepared struct {
 	program *Program
 	process *Process
 	from    *Generation
+	known   *Generation // the same, with what is known of functions under their new names too
 	to      *Generation
 	result  *link.Result
 	outcome Outcome
@@ -41,7 +42,11 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 	if err != nil {
 		return nil, err
 	}
-	out := &Prepared{program: p, process: proc, from: from}
+	known, err := p.renamed(ctx, from, req.Renamed)
+	if err != nil {
+		return nil, err
+	}
+	out := &Prepared{program: p, process: proc, from: from, known: known}
 	moves := slices.Clone(req.Moves)
 	for i, m := range moves {
 		moves[i].File, moves[i].NewFile = p.Recorded(m.File), p.Recorded(m.NewFile)
@@ -64,7 +69,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		if err != nil {
 			return nil, err
 		}
-		leaks, err := p.leaks(ctx, from, c, req.Pairs)
+		leaks, err := p.leaks(ctx, known, c, req.Pairs)
 		if err != nil {
 			c.remove()
 			return nil, err
@@ -88,10 +93,10 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 			}
 			continue
 		}
-		tight := p.tightened(ctx, from, c, fresh)
+		tight := p.tightened(ctx, known, c, fresh)
 		start = time.Now()
 		out.result, err = link.Link(&link.Request{
-			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh, New: setOf(req.New), Makers: leaks.makers, Tight: tight,
+			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh, New: setOf(req.New), Renamed: req.Renamed, Makers: leaks.makers, Tight: tight,
 			Moves: moves, Pairs: p.recordedPairs(req.Pairs, leaks.apart), Stale: req.Stale,
 		})
 		out.outcome.Link += time.Since(start)
@@ -151,8 +156,8 @@ func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, fresh
 		undo:       pr.from.Digest,
 		depth:      pr.from.depth + 1,
 		state:      pr.result.State,
-		assumed:    maps.Clone(pr.from.assumed),
-		tags:       maps.Clone(pr.from.tags),
+		assumed:    maps.Clone(pr.known.assumed),
+		tags:       maps.Clone(pr.known.tags),
 		tight:      pr.result.On,
 		held:       append(slices.Clip(pr.from.held), pr.result.Held),
 		orphans:    pr.from.orphans,
@@ -229,7 +234,7 @@ func (p *Program) Apply(ctx context.Context, proc *Process, from *Generation, re
 		return Outcome{}, &RefusedError{Symbol: decl, Reason: "has a function literal that lets more escape than before, and " + refused.Message}
 	}
 	for _, decl := range sortedKeys(prepared.leaky) {
-		if host.HasValue(decl) {
+		if host.HasValue(decl) || req.Renamed[decl] != "" {
 			return Outcome{}, &RefusedError{Symbol: decl, Reason: "lets more of its parameters escape than before, and " + refused.Message}
 		}
 	}

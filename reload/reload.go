@@ -53,6 +53,9 @@ type Request struct {
 	// name: added ones, and functions with other parameters or results.
 	New []string
 
+	// Renamed has the link names of functions and variables that go on under another name: the old ones by the new ones.
+	Renamed map[string]string
+
 	// Stale reports whether a declaration, by link name, is not what the build compiled: its source, or
 	// that of code inlined into it, changed in this or an earlier refresh.
 	Stale func(decl string) bool

@@ -43,6 +43,7 @@ const (
 	MethodType
 	NewTypeMethod
 	GoneTypeMethod
+	MethodRenamed
 
 	// Closures and running code.
 	ClosureBody

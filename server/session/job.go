@@ -282,6 +282,8 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		Stale: func(decl string) bool { return stale[decl] },
 		Moves: moves(j.report),
 		New:   j.report.New,
+
+		Renamed: j.report.Renamed,
 	}
 	for _, set := range j.report.Recompile {
 		var pkg reload.Package
@@ -460,6 +462,9 @@ func (j *job) pairs(set analysis.PackageSet) []reload.ClosurePair {
 			matches := f.Closures
 			if slices.Contains(j.report.New, f.Decl) {
 				matches = nil
+			}
+			if old := j.report.Renamed[f.Decl]; old != "" {
+				f.ID.Name = old[strings.LastIndexByte(old, '.')+1:]
 			}
 			add(j.oldFunc(set.Path, f), f.Syntax, matches)
 		}

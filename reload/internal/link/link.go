@@ -78,10 +78,12 @@ type Request struct {
 	Makers map[string]bool // and the ones with function literals that let more escape
 	Tight  Tight
 	New    map[string]bool // functions, variables and types that are not what the process may have under the same name
-	Moves  []LineMove
-	Pairs  []ClosurePair
-	Stale  func(name string) bool // whether the build's object of this declaration is out of date
-	Source string                 // digest of what the process runs afterwards
+	// Renamed are functions and variables that go on under another name: the old names by the new ones.
+	Renamed map[string]string
+	Moves   []LineMove
+	Pairs   []ClosurePair
+	Stale   func(name string) bool // whether the build's object of this declaration is out of date
+	Source  string                 // digest of what the process runs afterwards
 }
 
 // A Stub is one compiled stub.

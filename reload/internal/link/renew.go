@@ -1,6 +1,8 @@
 package link
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/limeade-go/limeade/reload/internal/object"
@@ -20,16 +22,57 @@ func (l *linker) renew() {
 		if l.sameType(name) && l.sameType("*"+name) {
 			continue
 		}
-		for key := range l.state.Born {
-			if declares(name, key.Name) {
-				delete(l.state.Born, key)
-				delete(l.state.Dicts, key.Name)
-			}
-		}
-		if l.host.knows(name) {
-			l.state.Renewed[name] = true
+		l.forget(name)
+	}
+	l.rename()
+}
+
+// forget makes one name mean nothing.
+func (l *linker) forget(name string) {
+	for key := range l.state.Born {
+		if declares(name, key.Name) {
+			delete(l.state.Born, key)
+			delete(l.state.Dicts, key.Name)
 		}
 	}
+	if l.host.knows(name) {
+		l.state.Renewed[name] = true
+	}
+}
+
+// rename lets new names stand for what the process has under older ones: who refers to that is led to the new code, and
+// variables keep their values.
+func (l *linker) rename() {
+	was := map[Key]uint64{} // by the new names
+	for new, old := range l.req.Renamed {
+		for _, key := range []Key{{old, object.ABIInternal}, {old, 0}, {old + "·f", 0}} {
+			if addr, ok := l.req.State.address(l.host, key); ok {
+				was[Key{new + strings.TrimPrefix(key.Name, old), key.ABI}] = addr
+			}
+		}
+		l.forget(new)
+		l.state.Was[old] = append(slices.Clip(l.state.Was[old]), new)
+	}
+	for key, addr := range was {
+		l.state.Born[key] = Symbol{Addr: addr}
+	}
+}
+
+// everName adds to functions the names that they had before.
+func (l *linker) everName(funcs map[string]bool) map[string]bool {
+	if len(funcs) == 0 {
+		return funcs
+	}
+	all := maps.Clone(funcs)
+	for again := true; again; {
+		again = false
+		for old, news := range l.state.Was {
+			if !all[old] && slices.ContainsFunc(news, func(new string) bool { return all[new] }) {
+				all[old], again = true, true
+			}
+		}
+	}
+	return all
 }
 
 // sameType reports whether the process has a type that is the same in all its parts as that of the stubs.

@@ -71,6 +71,8 @@ type linker struct {
 	lib   *object.Library
 
 	funcs    map[string]bool // declarations that are replaced
+	leaky    map[string]bool // as in the request, with the names that they had before
+	makers   map[string]bool // as well
 	stubObjs map[*object.Object]*Stub
 
 	nodes  []*node
@@ -149,6 +151,7 @@ func newLinker(req *Request) (*linker, error) {
 	}
 	l.uses = newUseSet(l)
 	l.renew()
+	l.leaky, l.makers = l.everName(req.Leaky), l.everName(req.Makers)
 	return l, nil
 }
 

@@ -22,6 +22,7 @@ type State struct {
 	ArenaHi    uint64 // end of the room for patches
 
 	Born         map[Key]Symbol      // symbols that patches brought, or that they moved away from the image's
+	Was          map[string][]string // by function: the names that it got later, and under which it goes on
 	Renewed      map[string]bool     // declarations that are not those of the build: nothing of the image that mentions them counts
 	Bodies       map[uint64]Body     // by first address: functions whose live body is not the image's
 	Lines        map[uint64]Lines    // by address of a runtime._func: line tables that differ from the image's
@@ -77,6 +78,7 @@ func (s *State) clone() *State {
 	c := *s
 	c.Born = orNew(maps.Clone(s.Born))
 	c.Renewed = orNew(maps.Clone(s.Renewed))
+	c.Was = orNew(maps.Clone(s.Was))
 	c.Bodies = orNew(maps.Clone(s.Bodies))
 	c.Lines = orNew(maps.Clone(s.Lines))
 	c.Dicts = orNew(maps.Clone(s.Dicts))
@@ -114,7 +116,7 @@ func (s *State) Undone(after *State) *State {
 	u := s.clone()
 	u.Generation = after.Generation + 1
 	u.ArenaNext, u.Chunks, u.Uses = after.ArenaNext, after.Chunks, after.Uses
-	u.TypesWidened, u.Joined = after.TypesWidened, after.Joined
+	u.TypesWidened, u.Joined, u.Was = after.TypesWidened, after.Joined, after.Was
 	u.Calls = after.Calls
 	for key, sym := range after.Born {
 		if _, ok := s.Born[key]; !ok && sym.Stable && (!after.hidden(key.Name) || s.hidden(key.Name)) {

@@ -150,14 +150,14 @@ func (l *linker) isLeaky(fn string) bool {
 		return l.ofMakers(fn)
 	}
 	return slices.ContainsFunc(owners(fn), func(decl string) bool {
-		return l.req.Leaky[decl] || l.req.Fresh[decl] && isPlainInstance(fn)
+		return l.leaky[decl] || l.req.Fresh[decl] && isPlainInstance(fn)
 	})
 }
 
 // ofMakers reports whether a function literal is one of a function whose literals let more escape, or a form of it
 // in a function that this one was inlined into: those have the names of both.
 func (l *linker) ofMakers(literal string) bool {
-	for maker := range l.req.Makers {
+	for maker := range l.makers {
 		if isMadeBy(literal, maker) {
 			return true
 		}
