@@ -165,9 +165,11 @@ func foldersOf(p *protocol.InitializeParams) map[string]string {
 			add(f.URI)
 		}
 	}
-	if len(folders) == 0 && p.RootURI != nil {
-		add(*p.RootURI)
+	//lint:ignore SA1019 old clients have nothing else
+	if root := p.RootURI; len(folders) == 0 && root != nil {
+		add(*root)
 	}
+	//lint:ignore SA1019 older ones have nothing else
 	if path, ok := p.RootPath.Get(); ok && path != "" && len(folders) == 0 {
 		add(uri.File(path))
 	}

@@ -24,9 +24,9 @@ type (
 		End   Position `json:"end"`
 	}
 	Diagnostic struct {
-		Range           Range  `json:"range"`
-		Severity        int    `json:"severity"`
-		Code            Code   `json:"code"`
+		Range           Range `json:"range"`
+		Severity        int   `json:"severity"`
+		Code            Code  `json:"code"`
 		CodeDescription struct {
 			Href string `json:"href"`
 		} `json:"codeDescription"`
