@@ -53,8 +53,8 @@ func (s *Server) codeAction(ctx context.Context, p *protocol.CodeActionParams) (
 			add(protocol.CodeAction{Title: title, Command: command(title, name, args)})
 		}
 		if e.Verdict == edit.Restart.String() {
-			run("Limeade: restart the program now", commandRestart, Arguments{})
-			if len(v.pendingOutside(&e)) > 0 {
+			run("Limeade: restart the program now", commandRestart, Arguments{PID: v.only(&e)})
+			if v.rest() {
 				run("Limeade: refresh the rest", commandRefresh, Arguments{Rest: true})
 			}
 		}
@@ -69,17 +69,26 @@ func (s *Server) codeAction(ctx context.Context, p *protocol.CodeActionParams) (
 	return list, nil
 }
 
-// pendingOutside are the edits that could be made live if those that need a restart were not there.
-func (v *view) pendingOutside(e *pendingEdit) []pendingEdit {
-	var rest []pendingEdit
+// rest reports whether edits are pending that could be made live if those that need a restart were not there.
+func (v *view) rest() bool {
+	return slices.ContainsFunc(v.programs, func(p programView) bool {
+		return slices.ContainsFunc(p.pending, func(e pendingEdit) bool { return e.Verdict != edit.Restart.String() })
+	})
+}
+
+// only returns the one process for which an edit is pending, 0 if there are several.
+func (v *view) only(e *pendingEdit) int {
+	pid := 0
 	for _, p := range v.programs {
-		for _, o := range p.pending {
-			if o.Verdict != edit.Restart.String() {
-				rest = append(rest, o)
-			}
+		if !slices.ContainsFunc(p.pending, func(o pendingEdit) bool { return o.Decl == e.Decl && o.Code == e.Code }) {
+			continue
 		}
+		if pid != 0 {
+			return 0
+		}
+		pid = p.status.PID
 	}
-	return rest
+	return pid
 }
 
 // undo is the edit that makes a declaration what the program runs.

@@ -11,6 +11,7 @@ import (
 	"go.lsp.dev/uri"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/limeade-go/limeade/server/session"
 	"github.com/limeade-go/limeade/server/text"
 )
 
@@ -76,6 +77,9 @@ func (s *Server) initialize(_ context.Context, p *protocol.InitializeParams) (*p
 		s.encoding = text.UTF8
 	}
 	s.trace(p.Trace)
+	if p.ProcessID != nil {
+		s.endWith(int(*p.ProcessID))
+	}
 	s.mu.Lock()
 	s.phase, s.settings, s.folders = running, settings, foldersOf(p)
 	s.mu.Unlock()
@@ -86,6 +90,19 @@ func (s *Server) initialize(_ context.Context, p *protocol.InitializeParams) (*p
 		Capabilities: s.capabilities(),
 		ServerInfo:   protocol.ServerInfo{Name: "limeade-lsp", Version: protocol.NewOptional(s.version)},
 	}, nil
+}
+
+// endWith ends the server when the client's process does: its end of the streams may have been inherited by another.
+func (s *Server) endWith(pid int) {
+	ended, err := session.Ended(pid)
+	if err != nil {
+		s.log.Info("the client's process is not followed", "error", err) // it may be in a container
+		return
+	}
+	go func() {
+		<-ended
+		s.stop()
+	}()
 }
 
 func ptr[T any](v T) *T { return &v }

@@ -40,7 +40,7 @@ func (s *Server) codeLens(ctx context.Context, p *protocol.CodeLensParams) ([]pr
 		lens := protocol.CodeLens{Range: s.encoding.Range(f.content, e.Start, e.End)}
 		switch e.Verdict {
 		case edit.Restart.String():
-			lens.Command = command("restart required", commandRestart, Arguments{})
+			lens.Command = command("restart required", commandRestart, Arguments{PID: v.only(&e)})
 		case edit.Caveat.String():
 			lens.Command = command("hot, with a caveat: refresh", commandRefresh, Arguments{})
 		default:

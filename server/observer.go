@@ -177,7 +177,15 @@ func (o *observer) look(ctx context.Context) {
 	}
 	s := o.server
 	v := &view{seq: seq, files: map[string]*fileView{}}
-	s.withProgress(ctx, nil, "Comparing with the running program", func(context.Context) { o.fill(ctx, v, before, changes) })
+	s.withProgress(ctx, nil, "Comparing with the running program", func(context.Context) {
+		defer func() {
+			if r := recover(); r != nil { // requests wait for this view
+				s.log.Error("panic", "panic", r, "stack", string(debug.Stack()))
+				v.programs, v.files, v.docs = before.programs, before.files, s.openDocuments()
+			}
+		}()
+		o.fill(ctx, v, before, changes)
+	})
 	if ctx.Err() != nil {
 		return
 	}

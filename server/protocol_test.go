@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -148,6 +149,25 @@ func TestLifecycle(t *testing.T) {
 		t.Errorf("exit code %d", got)
 	}
 	w.code <- 0
+}
+
+// TestClientGone starts a server whose client's process ends, while its streams stay open.
+func TestClientGone(t *testing.T) {
+	client := exec.Command("sleep", "1000")
+	if err := client.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w := newWire(t)
+	w.send(t, strings.Replace(initializeMessage, `"processId":null`, fmt.Sprintf(`"processId":%d`, client.Process.Pid), 1))
+	w.answer(t, `"init"`)
+	if err := client.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = client.Wait() // it was killed
+	if got := <-w.code; got != 1 {
+		t.Errorf("exit code %d", got)
+	}
+	w.code <- 1
 }
 
 // TestMalformed sends what is no message: each gets its error, and the connection stays.

@@ -37,6 +37,7 @@ type Server struct {
 	shown    shown
 	files    *watcher
 	runs     runs
+	stop     context.CancelFunc // ends Serve
 
 	// Set by initialize, before any other message is taken, and not changed after it.
 	client   client
@@ -88,6 +89,7 @@ func New(o Options) *Server {
 func (s *Server) Serve(ctx context.Context, client io.ReadWriteCloser) int {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	s.stop = stop
 	s.conn = jsonrpc2.NewConn(newStream(client), jsonrpc2.WithCodec(codec{}))
 	s.observer = newObserver(s)
 	s.files = newWatcher(s)
