@@ -37,6 +37,9 @@ type Env struct {
 	Missing func(path string) string
 	// Cgo returns what cgo makes of a package with files that import "C". Without it, edits of these are refused.
 	Cgo func(ctx context.Context, p *snapshot.Package) (*Translation, error)
+	// NoMethods reports whether the program has a type, by link name, of which values of pointers may be alive that have no
+	// methods, and whose description has no room for any. It may be nil.
+	NoMethods func(typ string) bool
 	// Altered returns a package of the program that the go command would take from another directory now that the files which
 	// choose module versions are these; "" if there is none. An error says why it would take nothing at all. It may be nil:
 	// then nobody knows.
@@ -126,6 +129,8 @@ type PackageSet struct {
 	Wrappers []Wrapper
 	// Instances are variables and types of this package that make instantiations of generic code in the set.
 	Instances []Instance
+	// Methods are types of this package whose method tables change, by link name.
+	Methods []string
 }
 
 // Context says in what a package is not as it was built: some of its bodies, which the compiler may inline, differ, and

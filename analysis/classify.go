@@ -165,6 +165,8 @@ func (k *classifier) added(d *decl.Decl) {
 		kind = edit.Init
 	case d.Name == "_":
 		kind = k.blank(d, k.newFacts(k.name(d)))
+	case k.otherReceiver(d):
+		kind = edit.ReceiverKind
 	case d.Kind == decl.Method && k.came(d.Recv):
 		kind = edit.NewTypeMethod
 	}
@@ -182,6 +184,8 @@ func (k *classifier) removed(d *decl.Decl) {
 		kind = edit.Init
 	case d.Name == "_":
 		kind = k.blank(d, k.oldFacts(k.name(d)))
+	case k.otherReceiver(d):
+		return // said of the new one
 	case d.Kind == decl.Method && k.went(d.Recv):
 		kind = edit.GoneTypeMethod
 	}

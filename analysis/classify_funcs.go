@@ -27,9 +27,6 @@ func (k *classifier) function(c decl.Change) {
 	case c.New.Name == "_":
 		k.edit(edit.Blank, c.New, "")
 		return
-	case c.Parts&decl.Receiver != 0:
-		k.edit(edit.ReceiverKind, c.New, "")
-		return
 	case (old.Body == nil) != (new.Body == nil):
 		k.edit(edit.BodyPresence, c.New, "")
 		return

@@ -156,6 +156,7 @@ type options struct {
 	profiled  bool
 	moved     string   // a new name for the module's directory
 	altered   *string  // the package that the go command takes from elsewhere; nil: it is not asked
+	bare      string   // a type of which pointers have no methods in the program
 	joins     []string // packages that the program gets, of the standard library or of the new files
 }
 
@@ -183,6 +184,8 @@ func parseOptions(t *testing.T, comment string) options {
 		case "altered":
 			path := strings.TrimPrefix(value, "none")
 			o.altered = &path
+		case "bare":
+			o.bare = value
 		case "joins":
 			o.joins = fields
 		case "moved":
@@ -345,6 +348,8 @@ func testEnv(t *testing.T, old *snapshot.Snapshot, o options) Env {
 		Inlining: func(decl string) Inlining { return o.inlining[decl] },
 		Profiled: o.profiled,
 		Reserved: func(path string) bool { return path == o.reserved },
+
+		NoMethods: func(typ string) bool { return typ == o.bare },
 		Missing: func(path string) string {
 			if slices.Contains(o.missing, path) {
 				return "no package " + path

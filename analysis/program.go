@@ -81,6 +81,7 @@ type set struct {
 	instances map[string]map[Instance]bool
 	// initializers has the variables whose initialisers have function literals of which the code may differ.
 	initializers map[string]bool
+	tables       map[string]bool // types whose method tables change
 	initialised  map[string]bool // variables that were added, with an initialiser
 	work         []string
 }
@@ -128,7 +129,7 @@ func (s *set) makesCode() bool {
 			return true
 		}
 	}
-	return len(s.initializers)+len(s.instances)+len(s.initialised) > 0
+	return len(s.initializers)+len(s.instances)+len(s.initialised)+len(s.tables) > 0
 }
 
 func (s *set) push(name string, reason Reason) {

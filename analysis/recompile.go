@@ -60,6 +60,12 @@ func (c *comparison) recompile() error {
 		}
 	}
 	s.initialised = r.initialised
+	s.tables = c.methodTables(before, after, r)
+	for name := range r.methods {
+		if d := after.decl(name); d != nil && before.decl(name) == nil {
+			s.wrap(d) // what the compiler made under the names may have been the method itself
+		}
+	}
 	c.dependents(s, names, r)
 	c.report.New, c.report.Renamed = r.new, c.names
 	if edit.Worst(c.report.Edits) == edit.Restart {
@@ -214,7 +220,12 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 				c.refuseCgo(s, d)
 			}
 		}
-		if len(members)+len(initializers)+len(set.Wrappers)+len(set.Instances) == 0 && !added {
+		for i := range pkg.Decls {
+			if name := pkg.Decls[i].Name; s.tables[name] {
+				set.Methods = append(set.Methods, name)
+			}
+		}
+		if len(members)+len(initializers)+len(set.Wrappers)+len(set.Instances)+len(set.Methods) == 0 && !added {
 			sets = append(sets, set)
 			continue
 		}

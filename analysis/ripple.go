@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/limeade-go/limeade/analysis/decl"
@@ -13,7 +14,7 @@ import (
 func split(changes []decl.Change) []decl.Change {
 	var list []decl.Change
 	for _, c := range changes {
-		if c.Old != nil && c.New != nil && (c.Parts&decl.KindOf != 0 || c.Old.IsAlias() != c.New.IsAlias()) {
+		if c.Old != nil && c.New != nil && (c.Parts&(decl.KindOf|decl.Receiver) != 0 || c.Old.IsAlias() != c.New.IsAlias()) {
 			list = append(list, decl.Change{Old: c.Old}, decl.Change{New: c.New})
 			continue
 		}
@@ -29,6 +30,8 @@ type ripple struct {
 	added  map[string]bool // declarations that came
 	edited map[string]bool // declarations that came, went, or of which the text differs
 
+	methods     map[string]bool // that came, went or have another type
+	retyped     map[string]bool // types that came or went: what has the name before is not what has it after
 	initialised map[string]bool // variables that came, with an initialiser
 	users       []user          // of names that mean something else now
 }
@@ -43,7 +46,7 @@ type user struct {
 
 // ripple compares what declarations are, and reports those that are not edited and have another type or value.
 func (c *comparison) ripple(before, after *program) *ripple {
-	r := &ripple{added: make(map[string]bool), edited: make(map[string]bool), initialised: make(map[string]bool)}
+	r := &ripple{added: make(map[string]bool), edited: make(map[string]bool), initialised: make(map[string]bool), methods: make(map[string]bool), retyped: make(map[string]bool)}
 	changed := make(map[string]bool) // names that mean something else now
 	went := make(map[string]bool)    // under another name
 	for _, old := range c.names {
@@ -64,6 +67,8 @@ func (c *comparison) ripple(before, after *program) *ripple {
 				continue
 			}
 			changed[name] = true
+			r.methods[name] = r.methods[name] || one.Kind == decl.Method
+			r.retyped[name] = r.retyped[name] || one.Kind == decl.Type
 			if d.New == nil && d.Old.HasLiterals() && !went[name] {
 				c.report.Deleted = append(c.report.Deleted, d.Old)
 			}
@@ -90,7 +95,8 @@ func (c *comparison) ripple(before, after *program) *ripple {
 				continue
 			}
 			changed[d.Name] = true
-			if d.Kind == decl.Func {
+			r.methods[d.Name] = r.methods[d.Name] || d.Kind == decl.Method
+			if d.Kind == decl.Func || d.Kind == decl.Method {
 				r.new = append(r.new, d.Name)
 			}
 			if kind, ok := followerKinds[d.Kind]; ok && !r.edited[d.Name] {
@@ -99,6 +105,12 @@ func (c *comparison) ripple(before, after *program) *ripple {
 		}
 		if c.byPath[now.Path] == nil {
 			c.localFollowers(after, was, now)
+		}
+	}
+	maps.DeleteFunc(r.methods, func(_ string, is bool) bool { return !is })
+	for name := range r.methods {
+		if after.decl(name) != nil {
+			r.new = append(r.new, made(after, name)...)
 		}
 	}
 	slices.Sort(r.new)

@@ -207,6 +207,13 @@ func (p *Program) packageOf(decl string) *BuildPackage {
 	return p.prefixes[decl[:element+dot]]
 }
 
+// NoMethods reports whether a generation has a description of pointers to a type, by link name, that has no methods and no
+// room for any.
+func (p *Program) NoMethods(g *Generation, typ string) bool {
+	host, err := p.Host()
+	return err == nil && g.state.NoMethods(host, typ)
+}
+
 // Host returns the linker's view of the build. It is made once: from the store if an earlier process
 // left it there, else from the binary and its objects.
 func (p *Program) Host() (*link.Host, error) {

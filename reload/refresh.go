@@ -97,7 +97,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		start = time.Now()
 		out.result, err = link.Link(&link.Request{
 			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh, New: setOf(req.New), Renamed: req.Renamed, Makers: leaks.makers, Tight: tight,
-			Moves: moves, Pairs: p.recordedPairs(req.Pairs, leaks.apart), Stale: req.Stale,
+			Moves: moves, Pairs: p.recordedPairs(req.Pairs, leaks.apart), Stale: req.Stale, Methods: methodTables(req),
 		})
 		out.outcome.Link += time.Since(start)
 		c.remove()
@@ -125,6 +125,17 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		}
 	}
 	return nil, &RefusedError{Symbol: req.Packages[0].Path, Reason: "needs more and more code recompiled"}
+}
+
+// methodTables are the types of a request whose method tables change, by link name.
+func methodTables(req *Request) []string {
+	var list []string
+	for i := range req.Packages {
+		for _, t := range req.Packages[i].Methods {
+			list = append(list, linkPrefix(t.Pkg())+"."+t.Name())
+		}
+	}
+	return list
 }
 
 // recordedPairs names files as the program has them.
@@ -360,7 +371,7 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		}
 		stubs[i], err = stub.Build(stub.Input{
 			Fset: pkg.Fset, Files: pkg.Files, Src: pkg.Src, Pkg: pkg.Pkg, Info: pkg.Info,
-			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Bound: pkg.Bound, Init: pkg.Init, Types: pkg.Types, Added: pkg.Added, Export: export,
+			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Bound: pkg.Bound, Init: pkg.Init, Types: pkg.Types, Methods: pkg.Methods, Added: pkg.Added, Export: export,
 			ImportFirst: importedOf(pkg, packages[:i]), HostHasType: hasType, Facts: known,
 		})
 		var unfit *stub.UnfitError

@@ -85,6 +85,7 @@ type Package struct {
 	Wrappers []Wrapper
 	Bound    []Binding
 	Init     []*types.Var         // variables whose initialisers made closures or instances that are compiled again
+	Methods  []*types.TypeName    // types that got or lost methods
 	Types    []*types.TypeName    // types that are made of instances that are compiled again
 	Added    []*types.Initializer // what initialises variables that the process lacks, in order
 	Made     []string             // link names of wrappers that the compiler makes without being asked

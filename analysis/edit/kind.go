@@ -44,6 +44,8 @@ const (
 	NewTypeMethod
 	GoneTypeMethod
 	MethodRenamed
+	MethodTable
+	PointerMethods
 
 	// Closures and running code.
 	ClosureBody

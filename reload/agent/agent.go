@@ -76,6 +76,7 @@ type refresh struct {
 	writes  []patch.Write // Expect is what the refresh wrote, New what was there before
 	windows []patch.Window
 	funcs   []patch.Func
+	methods patch.Methods // without Tables, which are among writes
 }
 
 // handle answers a request with a whole frame. A failure of the agent itself must not end the program. gone tells whether

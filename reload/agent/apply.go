@@ -112,7 +112,7 @@ func (t *transaction) verify(encoded []byte) *patch.Error {
 		a.runtime = r
 	}
 	t.r = a.runtime
-	for _, list := range [...][]patch.Write{p.Writes, p.Early} {
+	for _, list := range [...][]patch.Write{p.Writes, p.Early, p.Methods.Tables} {
 		for _, w := range list {
 			n := uint64(len(w.New))
 			earlier := w.Addr >= whole.Lo && w.Addr < t.arena.Lo && n <= t.arena.Lo-w.Addr
@@ -220,7 +220,7 @@ func storeAll(writes []patch.Write, back bool) error {
 func (t *transaction) register() *patch.Error {
 	p := t.p
 	if p.Module == 0 {
-		return nil
+		return t.extend()
 	}
 	m := &rt.Module{
 		Addr: p.Module, TextLo: p.Origin, TextHi: p.Origin + uint64(len(p.Text)), Lo: p.Origin, Hi: p.End(),
@@ -237,6 +237,9 @@ func (t *transaction) register() *patch.Error {
 			return refuse(patch.Corrupt, "patch function "+f.Name+" is not in its function table")
 		}
 	}
+	if refused := t.extend(); refused != nil {
+		return refused
+	}
 	t.r.Revive(p.Revived)
 	for _, i := range p.Itabs {
 		itab := t.r.Itab(i.Inter, i.Type)
@@ -246,6 +249,43 @@ func (t *transaction) register() *patch.Error {
 		rt.StoreWord(i.Slot, itab)
 	}
 	return t.seal()
+}
+
+// extend changes the method tables of types, before anything is asked of the runtime that follows from them.
+func (t *transaction) extend() *patch.Error {
+	m := t.p.Methods
+	if len(m.Tables) == 0 {
+		return nil
+	}
+	r := t.r
+	change := func(tables []patch.Write, gone func() bool) *patch.Error {
+		m.Tables = tables
+		return t.agent.exchange(r, tables, nil, nil, nil, rt.NewMethods(r, m), gone, &t.reply)
+	}
+	if refused := change(m.Tables, t.gone); refused != nil {
+		return refused
+	}
+	back := inverse(m.Tables)
+	t.back = append(t.back, func() error {
+		if refused := change(back, func() bool { return false }); refused != nil {
+			return refused
+		}
+		return nil
+	})
+	return nil
+}
+
+// inverse returns the writes that take others back.
+func inverse(writes []patch.Write) []patch.Write {
+	back := make([]patch.Write, len(writes))
+	for i, w := range writes {
+		back[i] = patch.Write{
+			Addr:   w.Addr,
+			Expect: append([]byte(nil), w.New...),
+			New:    append([]byte(nil), w.Expect...),
+		}
+	}
+	return back
 }
 
 // taken notes that the memory of p is in use for ever.
@@ -309,18 +349,15 @@ func wait(patience int64, done func() bool) bool {
 func (t *transaction) swap() *patch.Error {
 	p := t.p
 	undo := refresh{
-		writes:  make([]patch.Write, len(p.Writes)),
+		writes:  append(inverse(p.Writes), inverse(p.Methods.Tables)...),
 		windows: append([]patch.Window(nil), p.Windows...),
 		funcs:   append([]patch.Func(nil), p.Funcs...),
+		methods: patch.Methods{
+			Types:  append([]uint64(nil), p.Methods.Types...),
+			Caches: append([]patch.Cache(nil), p.Methods.Caches...),
+		},
 	}
-	for i, w := range p.Writes {
-		undo.writes[i] = patch.Write{
-			Addr:   w.Addr,
-			Expect: append([]byte(nil), w.New...),
-			New:    append([]byte(nil), w.Expect...),
-		}
-	}
-	if refused := t.agent.exchange(t.r, p.Writes, p.Windows, p.Funcs, t.agent.olderBodies(p), t.gone, &t.reply); refused != nil {
+	if refused := t.agent.exchange(t.r, p.Writes, p.Windows, p.Funcs, t.agent.olderBodies(p), nil, t.gone, &t.reply); refused != nil {
 		return refused
 	}
 	a := t.agent
@@ -390,7 +427,7 @@ func (a *agent) revive(code rt.Range) {
 // exchange applies writes in one stop of the world, as soon as no goroutine is in one of the windows, and fills in the
 // times. It changes nothing if it refuses. A client that is gone by then has told its user that nothing was changed: a
 // process that was stopped by a signal meanwhile, or had no processor time, must not change afterwards.
-func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Window, funcs []patch.Func, vacant []body, gone func() bool, reply *patch.ApplyReply) *patch.Error {
+func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Window, funcs []patch.Func, vacant []body, methods *rt.Methods, gone func() bool, reply *patch.ApplyReply) *patch.Error {
 	ranges, _ := rangesOf(writes)
 	rt.PrepareCode()
 	opening, err := rt.Open(ranges)
@@ -401,7 +438,7 @@ func (a *agent) exchange(r *rt.Runtime, writes []patch.Write, windows []patch.Wi
 	for i, b := range vacant {
 		bodies[i] = rt.Body{Range: b.Range, Name: i, Entered: a.entered(b.Range)}
 	}
-	s := rt.NewSwap(r, writes, windows, bodies)
+	s := rt.NewSwap(r, writes, windows, bodies, methods)
 	var out rt.Outcome
 	attempts := uint32(0)
 	left := false

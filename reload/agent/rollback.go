@@ -44,7 +44,7 @@ func (a *agent) rollback(base uint32, source string, gone func() bool) []byte {
 	reply := patch.ApplyReply{Generation: generation + 1}
 	begin := rt.Nanotime()
 	vacant, kept := a.relyOn(len(a.undo))
-	if refused := a.exchange(a.runtime, last.writes, last.windows, last.funcs, vacant, gone, &reply); refused != nil {
+	if refused := a.exchange(a.runtime, last.writes, last.windows, last.funcs, vacant, rt.NewMethods(a.runtime, last.methods), gone, &reply); refused != nil {
 		return refused.Encode()
 	}
 	a.reliant = kept

@@ -13,9 +13,11 @@
 //	body    = buildID:string goVersion:string base:u32 next:u32 source:string
 //	          origin:u64 text:bytes rodata:bytes data:bytes bss:u64
 //	          module:u64 typelinks:u64 typelinkCount:u32
-//	          writes:list(write) early:list(write) revived:list(u64) itabs:list(itab) calls:list(u64)
+//	          writes:list(write) early:list(write) revived:list(u64)
+//	          tables:list(write) types:list(u64) caches:list(cache) itabs:list(itab) calls:list(u64)
 //	          funcs:list(func) windows:list(window) vacant:list(string) reliant:list(reliant) runtime
 //	write   = addr:u64 expect:bytes new:bytes          (equal lengths, not 0)
+//	cache   = addr:u64 empty:u64
 //	itab    = inter:u64 type:u64 slot:u64
 //	func    = name:string oldLo:u64 oldHi:u64 newLo:u64 newHi:u64
 //	window  = lo:u64 hi:u64
@@ -85,7 +87,10 @@ type Patch struct {
 	// Revived are addresses of *_type whose method tables Early filled: itabs that the runtime made of them before are
 	// made complete after registration.
 	Revived []uint64
-	// Itabs are filled in after registration.
+	// Methods are changes of what types of the process can do. What the tables refer to must be within the types of a
+	// module, the image's or this patch's.
+	Methods Methods
+	// Itabs are filled in after registration, and after Methods.
 	Itabs []Itab
 	// Calls are entry addresses of func() to call, in order, after registration and before the swap. A panic in one of
 	// them refuses the patch.
@@ -105,6 +110,19 @@ type Patch struct {
 	// Runtime says where the toolchain's runtime keeps what the agent needs.
 	Runtime Runtime
 }
+
+// Methods are types whose method tables change. Tables are the writes that do it, in a stop of the world of their own, after
+// registration and before Calls: from then on the types have the new methods. Types are the addresses of these *_type, of
+// which all itabs are made anew that the runtime has, also where it found that there can be none. Caches are emptied.
+type Methods struct {
+	Tables []Write
+	Types  []uint64
+	Caches []Cache
+}
+
+// A Cache is what one type assertion or type switch remembers of the types that it met (internal/abi/switch.go): a word
+// at Addr that points to a cache; Empty is the address of the runtime's own one without entries.
+type Cache struct{ Addr, Empty uint64 }
 
 // A Write replaces the bytes Expect at Addr by New, which has the same length. It may cross pages; it must lie in the
 // image or in an earlier patch, and must not overlap another write of its list.
@@ -173,17 +191,21 @@ func (p *Patch) Encode() []byte {
 	w.u64(p.Module)
 	w.u64(p.Typelinks)
 	w.u32(p.TypelinkCount)
-	for _, list := range [2][]Write{p.Writes, p.Early} {
-		w.u32(uint32(len(list)))
-		for _, x := range list {
-			w.u64(x.Addr)
-			w.bytes(x.Expect)
-			w.bytes(x.New)
-		}
-	}
+	w.writes(p.Writes)
+	w.writes(p.Early)
 	w.u32(uint32(len(p.Revived)))
 	for _, x := range p.Revived {
 		w.u64(x)
+	}
+	w.writes(p.Methods.Tables)
+	w.u32(uint32(len(p.Methods.Types)))
+	for _, x := range p.Methods.Types {
+		w.u64(x)
+	}
+	w.u32(uint32(len(p.Methods.Caches)))
+	for _, x := range p.Methods.Caches {
+		w.u64(x.Addr)
+		w.u64(x.Empty)
 	}
 	w.u32(uint32(len(p.Itabs)))
 	for _, x := range p.Itabs {
@@ -267,6 +289,19 @@ func Decode(b []byte) (*Patch, error) {
 			p.Revived[i] = r.u64()
 		}
 	}
+	p.Methods.Tables = r.writes()
+	if n := r.count(8); n > 0 {
+		p.Methods.Types = make([]uint64, n)
+		for i := range p.Methods.Types {
+			p.Methods.Types[i] = r.u64()
+		}
+	}
+	if n := r.count(16); n > 0 {
+		p.Methods.Caches = make([]Cache, n)
+		for i := range p.Methods.Caches {
+			p.Methods.Caches[i] = Cache{Addr: r.u64(), Empty: r.u64()}
+		}
+	}
 	if n := r.count(24); n > 0 {
 		p.Itabs = make([]Itab, n)
 		for i := range p.Itabs {
@@ -346,7 +381,7 @@ func (p *Patch) check() string {
 	if p.TypelinkCount != 0 && !within(p.Typelinks, 8*uint64(p.TypelinkCount), p.ROAddr(), p.BSSAddr()) {
 		return "patch typelinks lie outside its data"
 	}
-	for _, list := range [2][]Write{p.Writes, p.Early} {
+	for _, list := range [...][]Write{p.Writes, p.Early, p.Methods.Tables} {
 		for _, w := range list {
 			if len(w.Expect) != len(w.New) || len(w.New) == 0 {
 				return "patch write has an empty or unequal old and new value"
@@ -354,6 +389,11 @@ func (p *Patch) check() string {
 			if _, carry := bits.Add64(w.Addr, uint64(len(w.New)), 0); carry != 0 || w.Addr == 0 {
 				return "patch write has no valid address"
 			}
+		}
+	}
+	for _, c := range p.Methods.Caches {
+		if c.Addr%8 != 0 || c.Addr == 0 || c.Empty == 0 {
+			return "patch cache is not at an aligned address"
 		}
 	}
 	for _, t := range p.Itabs {
@@ -387,6 +427,15 @@ func (p *Patch) check() string {
 // within reports whether the n bytes at a lie in [lo, hi).
 func within(a, n, lo, hi uint64) bool {
 	return a >= lo && a < hi && n <= hi-a
+}
+
+func (w *writer) writes(list []Write) {
+	w.u32(uint32(len(list)))
+	for _, x := range list {
+		w.u64(x.Addr)
+		w.bytes(x.Expect)
+		w.bytes(x.New)
+	}
 }
 
 // writes reads a list of writes.

@@ -20,6 +20,7 @@ func full() *Patch {
 		Early:   []Write{{0x501000, []byte("12345678"), []byte("87654321")}},
 		Itabs:   []Itab{{0x600000, 0x600100, origin + 2*PageSize + 720}},
 		Calls:   []uint64{origin + 32},
+		Methods: Methods{[]Write{{0x503000, []byte{1, 0, 1, 0}, []byte{2, 0, 2, 0}}}, []uint64{0x600100}, []Cache{{0x700000, 0x700100}}},
 		Funcs:   []Func{{"main.f", 0x401000, 0x401020, origin, origin + 32}},
 		Windows: []Window{{0x401000, 0x401005}},
 		Revived: []uint64{0x600100},

@@ -290,7 +290,7 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		if set.Checked != nil {
 			pkg = packageOf(set)
 		}
-		if len(pkg.Keep)+len(pkg.Init)+len(pkg.Types)+len(pkg.Wrappers)+len(pkg.Bound)+len(pkg.Added) > 0 {
+		if len(pkg.Keep)+len(pkg.Init)+len(pkg.Types)+len(pkg.Wrappers)+len(pkg.Bound)+len(pkg.Added)+len(pkg.Methods) > 0 {
 			req.Packages = append(req.Packages, pkg)
 		} else if set.Context != nil {
 			req.Packages = append(req.Packages, reload.Package{Path: set.Path, Context: &reload.Context{
@@ -352,6 +352,11 @@ func packageOf(set analysis.PackageSet) reload.Package {
 			pkg.Init = append(pkg.Init, obj)
 		case *types.TypeName:
 			pkg.Types = append(pkg.Types, obj)
+		}
+	}
+	for _, name := range set.Methods {
+		if obj, ok := set.Checked.Types.Scope().Lookup(name[strings.LastIndexByte(name, '.')+1:]).(*types.TypeName); ok {
+			pkg.Methods = append(pkg.Methods, obj)
 		}
 	}
 	for _, f := range set.Funcs {

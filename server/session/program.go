@@ -36,6 +36,7 @@ type program struct {
 	mu    sync.Mutex
 	last  *snapshot.Snapshot // the files as they were when last looked at
 	newer map[string]bool    // functions that the process at hand does not run as they were built
+	at    *reload.Generation // what it runs
 	cgos  map[string]cgoRun  // by import path: what cgo made last
 }
 
@@ -134,6 +135,7 @@ func (p *program) newAnalysis(base *snapshot.Snapshot, index *analysis.Index) *a
 		Export:    p.export,
 		Inlining:  p.inlining,
 		Missing:   p.missing,
+		NoMethods: p.noMethods,
 		Altered:   p.altered,
 		Cgo:       p.cgo,
 		Profiled:  p.profiled(),
@@ -263,6 +265,14 @@ func (p *program) inlining(decl string) analysis.Inlining {
 	return analysis.Inlining{State: analysis.NotInlinable, Cost: f.Cost}
 }
 
+// noMethods reports whether pointers to a type have no methods in the process at hand, and can get none.
+func (p *program) noMethods(typ string) bool {
+	p.mu.Lock()
+	at := p.at
+	p.mu.Unlock()
+	return at != nil && p.NoMethods(at, typ)
+}
+
 // compareWith notes which generation is compared next: what the compiler said of the build says nothing of
 // functions that were compiled since.
 func (p *program) compareWith(g *reload.Generation) {
@@ -271,7 +281,7 @@ func (p *program) compareWith(g *reload.Generation) {
 		newer[decl] = true
 	}
 	p.mu.Lock()
-	p.newer = newer
+	p.newer, p.at = newer, g
 	p.mu.Unlock()
 }
 

@@ -27,6 +27,8 @@ type Delta struct {
 	InIface    mapDelta[string, bool]
 	Reflect    bool
 	Joined     mapDelta[string, bool]
+	Extended   mapDelta[string, bool]
+	Caches     mapDelta[uint64, string]
 	Chunks     []Chunk // that old has not
 }
 
@@ -95,6 +97,8 @@ func (s *State) Since(old *State) *Delta {
 		InIface:    diffMap(a.InIface, b.InIface, equal),
 		Reflect:    b.Reflect,
 		Joined:     diffMap(old.Joined, s.Joined, equal),
+		Extended:   diffMap(old.Extended, s.Extended, equal),
+		Caches:     diffMap(old.Caches, s.Caches, equal),
 		Chunks:     slices.Clone(s.Chunks[len(old.Chunks):]),
 	}
 }
@@ -121,6 +125,8 @@ func (s *State) With(d *Delta) *State {
 	c.Memory = d.Memory.apply(s.Memory)
 	c.Slots = d.Slots.apply(s.Slots)
 	c.Joined = d.Joined.apply(s.Joined)
+	c.Extended = d.Extended.apply(s.Extended)
+	c.Caches = d.Caches.apply(s.Caches)
 	c.Chunks = append(slices.Clip(s.Chunks), d.Chunks...)
 	c.Uses = &Uses{
 		Methods: d.Methods.apply(u.Methods),

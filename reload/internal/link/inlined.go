@@ -75,7 +75,8 @@ func (l *linker) checkInlined() error {
 }
 
 // endsByItself reports whether a function is one that nobody calls after the refresh: it ran when the program
-// started, or lives as long as the statement that made it.
+// started, lives as long as the statement that made it, or is bound to a method that is another one now.
 func (l *linker) endsByItself(name string) bool {
-	return runsAtStart(name) || transient.MatchString(name) || isInitialiserLiteral(name)
+	bound, isBound := strings.CutSuffix(name, "-fm")
+	return runsAtStart(name) || transient.MatchString(name) || isInitialiserLiteral(name) || isBound && l.req.New[bound]
 }

@@ -6,6 +6,7 @@
 //
 //	select    the functions of the objects that replace live ones, and where their callers call them
 //	join      the init functions of packages that the program lacks
+//	extend    the method tables of types that got or lost methods
 //	resolve   every symbol they reach: in the process, else in the patch
 //	revive    methods that the build's linker pruned and that the new code can call
 //	place     an address for every symbol of the patch; beyond this no symbol is added
@@ -46,6 +47,8 @@ type Host struct {
 	onceHolders   sync.Once
 	byInlined     map[string][]object.Sym // functions that have a declaration inlined
 	onceLiterals  sync.Once
+	onceCaches    sync.Once
+	cacheList     []hostCache
 	literals      map[uint64]image.Func   // by address of their runtime._func
 	byGeneric     map[string][]string     // names of instantiations
 	byFile        map[string][]image.Func // functions with code from a file
@@ -83,6 +86,7 @@ type Request struct {
 	Moves   []LineMove
 	Pairs   []ClosurePair
 	Stale   func(name string) bool // whether the build's object of this declaration is out of date
+	Methods []string               // types that got or lost methods, by link name; the stubs have them whole
 	Source  string                 // digest of what the process runs afterwards
 }
 
@@ -174,6 +178,7 @@ func Link(req *Request) (*Result, error) {
 	}{
 		{"select", l.selectRoots},
 		{"join", l.join},
+		{"extend", l.extend},
 		{"resolve", l.resolve},
 		{"place", l.place},
 		{"tables", l.tables},

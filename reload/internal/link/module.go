@@ -95,7 +95,7 @@ func (l *linker) textRange() (lo, hi uint64) {
 func (l *linker) linkedTypes() []*node {
 	var types []*node
 	for _, n := range l.nodes {
-		if n.sym.IsGoType() && n.sym.Typelink() {
+		if n.sym.IsGoType() && n.sym.Typelink() && !n.shadow {
 			types = append(types, n)
 		}
 	}

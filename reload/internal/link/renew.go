@@ -19,6 +19,9 @@ func (l *linker) renew() {
 		if recv, ok := receiver(name); IsMethod(name) && ok && l.req.New[recv] {
 			continue // as its type
 		}
+		if l.sameMethod(name) {
+			continue // as another body
+		}
 		if l.sameType(name) && l.sameType("*"+name) {
 			continue
 		}

@@ -28,6 +28,8 @@ type node struct {
 	addr  uint64
 	base  bool // comes from the build's library, not from a stub
 	early bool // runs before the swap only
+	// shadow says that the process has the symbol, and nothing refers to this one by its name.
+	shadow bool
 }
 
 // A target is what a reference resolves to: an address in the process, a symbol of the patch, or a
@@ -93,6 +95,9 @@ type linker struct {
 	// joining are the packages that this patch initialises.
 	joining map[*object.Package]bool
 
+	extends       map[string]bool // types of which methods come or go
+	extendedTypes []extended
+
 	reliance Reliance
 
 	needWhole map[string]bool
@@ -135,6 +140,7 @@ func newLinker(req *Request) (*linker, error) {
 		needWhole: map[string]bool{},
 		needBody:  map[string]bool{},
 		joining:   map[*object.Package]bool{},
+		extends:   map[string]bool{},
 	}
 	for _, f := range req.Funcs {
 		l.funcs[f] = true
@@ -150,6 +156,9 @@ func newLinker(req *Request) (*linker, error) {
 		}
 	}
 	l.uses = newUseSet(l)
+	for _, name := range req.Methods {
+		l.extends[name] = true
+	}
 	l.renew()
 	l.leaky, l.makers = l.everName(req.Leaky), l.everName(req.Makers)
 	return l, nil
@@ -347,6 +356,15 @@ func (l *linker) choose(key Key, def object.Sym) (object.Sym, error) {
 	base := def
 	if def.Obj == nil || inStub {
 		base = l.built(key.Name, key.ABI)
+	}
+	if isTypeSym(key.Name) {
+		switch name := methodsOf(key.Name); {
+		case l.extends[name] && inStub && !l.stubObjs[def.Obj].Shaped[name]:
+			return def, nil
+		case l.extends[name] || l.state.Extended[name]:
+			l.needWhole[name] = true
+			return base, nil
+		}
 	}
 	if base.Obj != nil && key.ABI == object.ABIInternal && base.Kind() == object.Text {
 		if l.needStale(key.Name) {
@@ -626,6 +644,9 @@ func (l *linker) newItab(s object.Sym, add bool) (target, error) {
 			delete(l.byItab, name)
 			return target{addr: own + bias}, nil
 		}
+	}
+	if typ, ok := strings.CutPrefix(pair[1].Name(), "type:*"); ok && l.extends[typ] && it.typ.addr != 0 && l.req.State.noRoom(l.host, it.typ.addr) {
+		return target{}, refuse("*"+typ, "is put into an interface, and had no methods when the program was linked: its description has no room for any")
 	}
 	l.uses.markType(pair[1])
 	if err := l.uses.markInterface(pair[0]); err != nil {

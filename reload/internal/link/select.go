@@ -131,7 +131,7 @@ func (l *linker) selectInits() error {
 func (l *linker) checkComplete() error {
 	for _, decl := range l.req.Funcs {
 		key := Key{Name: decl, ABI: object.ABIInternal}
-		if l.byKey[key] == nil && l.inProcess(key) && !runsAtStart(decl) {
+		if l.byKey[key] == nil && l.inProcess(key) && !l.endsByItself(decl) {
 			return refuse(decl, "is in the program, but was not compiled again")
 		}
 		for _, name := range l.host.instances(decl) {

@@ -32,6 +32,8 @@ type State struct {
 	Memory       map[uint64][]byte   // bytes that patches wrote over older ones, by address
 	Slots        map[uint64][]byte   // the part of Memory that a rollback leaves: revived method slots
 	Chunks       []Chunk             // bytes that patches brought, by ascending address
+	Extended     map[string]bool     // types that got or lost methods, by link name
+	Caches       map[uint64]string   // type assertions and type switches of patches, by address: see emptyCaches
 	Joined       map[string]bool     // packages that the build lacks and that are initialised, as in object files
 	Widened      bool                // the image's line tables reach into the arena
 	TypesWidened bool                // and so do its types
@@ -86,6 +88,8 @@ func (s *State) clone() *State {
 	c.Memory = orNew(maps.Clone(s.Memory))
 	c.Slots = orNew(maps.Clone(s.Slots))
 	c.Joined = orNew(maps.Clone(s.Joined))
+	c.Extended = orNew(maps.Clone(s.Extended))
+	c.Caches = orNew(maps.Clone(s.Caches))
 	c.Chunks = slices.Clone(s.Chunks)
 	return &c
 }
@@ -116,7 +120,7 @@ func (s *State) Undone(after *State) *State {
 	u := s.clone()
 	u.Generation = after.Generation + 1
 	u.ArenaNext, u.Chunks, u.Uses = after.ArenaNext, after.Chunks, after.Uses
-	u.TypesWidened, u.Joined, u.Was = after.TypesWidened, after.Joined, after.Was
+	u.TypesWidened, u.Joined, u.Caches, u.Was = after.TypesWidened, after.Joined, after.Caches, after.Was
 	u.Calls = after.Calls
 	for key, sym := range after.Born {
 		if _, ok := s.Born[key]; !ok && sym.Stable && (!after.hidden(key.Name) || s.hidden(key.Name)) {

@@ -323,6 +323,11 @@ func (u *useSet) markInterface(s object.Sym) error {
 // typeDef returns the definition that tells what a type is: the build's before a stub's.
 func (l *linker) typeDef(s object.Sym) (object.Sym, error) {
 	name := s.Name()
+	if l.extends[methodsOf(name)] {
+		if def := l.lib.Lookup(name, 0); !def.IsZero() {
+			return def, nil
+		}
+	}
 	if base := l.built(name, 0); !base.IsZero() {
 		return base, nil
 	}
@@ -424,6 +429,9 @@ func (u *useSet) fill(t object.Sym, m method) error {
 		}
 		return nil
 	}
+	if name := methodsOf(t.Name()); l.extends[name] || l.state.Extended[name] {
+		return u.fillItabs(t, m, addr) // its method table is complete
+	}
 	types, text := l.bases()
 	for i, s := range []object.Sym{m.mtyp, m.ifn, m.fn} {
 		slot := addr + uint64(m.off) + uint64(4*i)
@@ -491,21 +499,22 @@ func (u *useSet) fillItabs(t object.Sym, m method, addr uint64) error {
 	return nil
 }
 
-// writes returns the fills as writes, once everything has its address. Where one lets a type of the
+// writes returns the fills as writes, once everything has its address. Where one, or a method table, lets a type of the
 // image refer to a type of a patch, the image's range of types is widened to take in the arena.
 func (u *useSet) writes() ([]patch.Write, error) {
 	var ws []patch.Write
 	types, _ := u.l.bases()
 	etypes := u.l.host.Image.Module.ETypes + u.l.state.Bias
-	for _, f := range u.early {
-		if f.base == types && f.target.address() > etypes && !u.l.state.TypesWidened {
-			w, err := u.l.widenTypes()
-			if err != nil {
-				return nil, err
-			}
-			ws = append(ws, w)
-			u.l.state.TypesWidened = true
+	beyond := func(f slotFill) bool { return f.base == types && f.target.address() > etypes }
+	if !u.l.state.TypesWidened && (len(u.l.extendedTypes) > 0 || slices.ContainsFunc(u.early, beyond)) {
+		w, err := u.l.widenTypes()
+		if err != nil {
+			return nil, err
 		}
+		ws = append(ws, w)
+		u.l.state.TypesWidened = true
+	}
+	for _, f := range u.early {
 		old, err := u.l.current(f.addr, f.size)
 		if err != nil {
 			return nil, err

@@ -49,6 +49,9 @@ func (l *linker) writes() error {
 		return err
 	}
 	p.Writes = append(p.Writes, lines...)
+	if p.Methods, err = l.methodWrites(); err != nil {
+		return err
+	}
 	if p.Early, err = l.uses.writes(); err != nil {
 		return err
 	}
@@ -209,7 +212,7 @@ func (l *linker) verify() error {
 		}
 		prev = n.addr + uint64(n.sym.Size())
 	}
-	all := slices.Concat(p.Writes, p.Early)
+	all := slices.Concat(p.Writes, p.Methods.Tables, p.Early)
 	slices.SortFunc(all, func(a, b patch.Write) int { return int(int64(a.Addr - b.Addr)) })
 	for i, w := range all {
 		if i > 0 && all[i-1].Addr+uint64(len(all[i-1].New)) > w.Addr {
@@ -287,6 +290,17 @@ func (l *linker) result() *Result {
 	}
 	for _, w := range p.Writes {
 		s.Memory[w.Addr] = w.New
+	}
+	for _, w := range p.Methods.Tables {
+		s.Memory[w.Addr] = w.New
+	}
+	for _, name := range l.req.Methods {
+		s.Extended[name] = true
+	}
+	for _, n := range l.nodes {
+		if empty := cacheOf(n.key.Name); empty != "" && n.sym.Kind().IsData() {
+			s.Caches[n.addr] = empty
+		}
 	}
 	for _, w := range p.Early {
 		s.Memory[w.Addr], s.Slots[w.Addr] = w.New, w.New

@@ -131,6 +131,16 @@ func (b *builder) want() error {
 		}
 		b.walk(b.decls[init.Lhs[0]].file, init.Rhs, 0)
 	}
+	for _, t := range b.in.Methods {
+		d := b.decls[t]
+		named, ok := t.Type().(*types.Named)
+		if d == nil || !ok {
+			return fmt.Errorf("%s: no such type", t.Name())
+		}
+		b.use(d)
+		b.described[named] = true
+		b.wholeType(named)
+	}
 	for _, obj := range b.in.Export {
 		if fn, ok := obj.(*types.Func); ok {
 			obj = fn.Origin()

@@ -51,6 +51,9 @@ type Input struct {
 	// Added is what initialises variables that the process does not have yet, in order: each is made a function.
 	Added []*types.Initializer
 
+	// Methods are types whose descriptors are wanted, with all methods.
+	Methods []*types.TypeName
+
 	// Export lists package-level objects and methods that other stubs need from this stub's archive
 	// (their [Stub.Needs]). If it is not empty, no type is shaped: an importer also inlines bodies
 	// of third packages, which may use any field or method.

@@ -295,10 +295,19 @@ func (r *Runtime) addTypelinks(m *Module) {
 //go:nocheckptr
 func (r *Runtime) Itab(inter, typ uint64) uint64 {
 	itab := uintptr(getitab(pointer(uintptr(inter)), pointer(uintptr(typ)), true))
-	if itab != 0 && load32(itab+uintptr(r.ItabHashOffset)) == 0 {
-		store32(itab+uintptr(r.ItabHashOffset), load32(uintptr(typ)+uintptr(r.TypeHashOffset)))
+	if itab != 0 {
+		r.setHash(itab)
 	}
 	return uint64(itab)
+}
+
+//go:norace
+//go:nocheckptr
+func (r *Runtime) setHash(itab uintptr) {
+	if load32(itab+uintptr(r.ItabHashOffset)) == 0 {
+		typ := load(itab + uintptr(r.ItabTypeOffset))
+		store32(itab+uintptr(r.ItabHashOffset), load32(typ+uintptr(r.TypeHashOffset)))
+	}
 }
 
 // Revive makes complete the itabs that the runtime made of types whose method tables have been filled since. Those hold

@@ -14,6 +14,7 @@ type Swap struct {
 	writes  []patch.Write
 	windows []patch.Window // by address, without overlaps
 	vacant  []Body         // bodies that no goroutine may have on its stack
+	methods *Methods       // nil: no type changes
 }
 
 // An Outcome says what an attempt did.
@@ -37,8 +38,8 @@ const (
 )
 
 // NewSwap prepares a swap. The writes must not overlap, and their pages must be writable when Attempt is called.
-func NewSwap(r *Runtime, writes []patch.Write, windows []patch.Window, vacant []Body) *Swap {
-	s := &Swap{r: r, writes: writes, vacant: vacant}
+func NewSwap(r *Runtime, writes []patch.Write, windows []patch.Window, vacant []Body, methods *Methods) *Swap {
+	s := &Swap{r: r, writes: writes, vacant: vacant, methods: methods}
 	sorted := append([]patch.Window(nil), windows...)
 	sort.Slice(sorted, func(i, j int) bool { return sorted[i].Lo < sorted[j].Lo })
 	for _, w := range sorted {
@@ -76,6 +77,9 @@ func (s *Swap) inStop(census *Census) (State, uint64) {
 			return Mismatch, s.writes[i].Addr
 		}
 	}
+	if s.methods != nil && !s.methods.ready() {
+		return InWindow, 0 // the runtime has just made very many itabs
+	}
 	if len(s.windows) > 0 {
 		if pc, in := s.interrupted(); in {
 			return InWindow, pc
@@ -89,6 +93,9 @@ func (s *Swap) inStop(census *Census) (State, uint64) {
 	}
 	for i := range s.writes {
 		Copy(s.writes[i].Addr, s.writes[i].New)
+	}
+	if s.methods != nil {
+		s.methods.inStop()
 	}
 	publishCode()
 	return Done, 0

@@ -1,0 +1,90 @@
+package analysis
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/limeade-go/limeade/analysis/decl"
+	"github.com/limeade-go/limeade/analysis/edit"
+	"github.com/limeade-go/limeade/analysis/facts"
+)
+
+// methodTables finds the types whose method tables the edit changes: those of methods that came, went or have another
+// type, and those that embed them. It reports tables that a running program cannot get.
+func (c *comparison) methodTables(before, after *program, r *ripple) map[string]bool {
+	tables := make(map[string]bool)
+	for _, name := range slices.Sorted(maps.Keys(r.methods)) {
+		recv := receiver(name)
+		if before.decl(recv) == nil || after.decl(recv) == nil || r.retyped[recv] {
+			continue // no value of it is older, or none is newer
+		}
+		types := map[string]bool{recv: true}
+		why := ""
+		for _, prog := range []*program{before, after} {
+			for _, pkg := range prog.order {
+				for _, p := range pkg.Promotions {
+					if p.Target == name {
+						types[p.Type] = true
+					}
+				}
+				if n, ok := pkg.Number(name); ok && slices.ContainsFunc(pkg.Decls, func(d facts.Decl) bool { return d.Kind != decl.Type && slices.Contains(d.Unnamed, n) }) {
+					why = "an unnamed struct type embeds " + recv
+				}
+			}
+		}
+		for _, t := range slices.Sorted(maps.Keys(types)) {
+			d := after.decl(t)
+			switch {
+			case strings.Contains(t, "·"):
+				why = t + ", which is declared in a function, embeds " + recv
+			case d == nil:
+			case d.Flags&facts.Generic != 0:
+				why = t + " is generic"
+			case after.decl(name) != nil && c.env.NoMethods != nil && c.env.NoMethods(t):
+				c.add(edit.PointerMethods, name, c.placeIn(after, name), "*"+t)
+			}
+			tables[t] = tables[t] || d != nil
+		}
+		if why != "" {
+			at := recv
+			if after.decl(name) != nil {
+				at = name
+			}
+			c.add(edit.MethodTable, name, c.placeIn(after, at), why)
+		}
+	}
+	return tables
+}
+
+// otherReceiver returns the declaration of the same method for another kind of receiver that came, or went, in place of d.
+func (k *classifier) otherReceiver(d *decl.Decl) bool {
+	return d.Kind == decl.Method && slices.ContainsFunc(k.p.delta.Decls, func(c decl.Change) bool {
+		o := c.Old
+		if o == d || o == nil {
+			o = c.New
+		}
+		return o != nil && o != d && (c.Old == nil || c.New == nil) && o.Kind == decl.Method && o.Recv == d.Recv && o.Name == d.Name
+	})
+}
+
+// made returns the names of what the compiler makes of a method: for pointers, and for types that embed it.
+func made(prog *program, method string) []string {
+	var names []string
+	add := func(recv string) {
+		for _, name := range []string{recv + "." + facts.Method(method), pointerTo(recv) + "." + facts.Method(method)} {
+			if name != method {
+				names = append(names, name)
+			}
+		}
+	}
+	add(receiver(method))
+	for _, pkg := range prog.order {
+		for _, p := range pkg.Promotions {
+			if p.Target == method && !strings.Contains(p.Type, "·") {
+				add(p.Type)
+			}
+		}
+	}
+	return names
+}
