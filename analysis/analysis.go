@@ -30,6 +30,9 @@ type Env struct {
 	// and it may not know yet. Of functions that were compiled anew since the build it must not say what was true
 	// before: callers that have them inlined now would be missed.
 	Inlining func(decl string) Inlining
+	// Compiled says that the recompile set is going to be compiled, and that [Report.Inlined] will be told which of its
+	// functions can be inlined: until then they are taken to be as little inlinable as the code that runs now.
+	Compiled bool
 	// Reserved reports whether edits of a package are refused because limeade's agent relies on it. It may be nil.
 	Reserved func(path string) bool
 	// Missing says why the go command would find no package with an import path that the program lacks; "" if it would,

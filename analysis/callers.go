@@ -101,6 +101,30 @@ func (r *Report) Outdated(path string, changed []string) (funcs, initialised []s
 	return slices.Compact(funcs), slices.Compact(initialised)
 }
 
+// Inlined takes in what the compiler says of the new code: the functions of the recompile set, by link name, that can be
+// inlined. It reports whether the set grew by those in which they may be, and updates r.Recompile. Env.Compiled asks for it.
+func (r *Report) Inlined(ctx context.Context, names ...string) (grew bool, err error) {
+	if r.set == nil {
+		return false, nil
+	}
+	c := r.comparison
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ctx = ctx
+	for _, name := range names {
+		if m := r.set.members[name]; m != nil && !m.spread {
+			grew, m.inlined = true, true
+			r.set.work = append(r.set.work, name)
+			r.set.add(name, m.reason)
+		}
+	}
+	if !grew {
+		return false, nil
+	}
+	r.Recompile, err = c.sets(r.set)
+	return true, err
+}
+
 // Include adds what Callers returned to the recompile set, with all that follows, and updates r.Recompile.
 func (r *Report) Include(ctx context.Context, names ...string) error {
 	if r.set == nil {

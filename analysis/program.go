@@ -66,9 +66,10 @@ func (p *program) decl(name string) *facts.Decl {
 
 // A member is a function of the recompile set.
 type member struct {
-	reason Reason
-	spread bool // those that refer to it have been added
-	saved  int  // by how much its own cost for inlining may have dropped
+	reason  Reason
+	spread  bool // those that refer to it have been added
+	inlined bool // the compiler says that it can be
+	saved   int  // by how much its own cost for inlining may have dropped
 }
 
 // A set grows from the functions that changed to all whose machine code may differ.
@@ -147,6 +148,12 @@ func (s *set) push(name string, reason Reason) {
 // mayInline reports whether a function of the set is or becomes inlinable, or was.
 func (s *set) mayInline(d *facts.Decl, m *member) bool {
 	in := s.inlining(d.Name)
+	if m.inlined {
+		return true
+	}
+	if s.env.Compiled && in.State == NotInlinable {
+		return false // there is no copy of it, and the compiler will tell whether there can be one
+	}
 	if m.reason <= Refers {
 		if in.State == Inlinable || d.Flags&facts.NeverInlined == 0 {
 			return true

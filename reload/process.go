@@ -116,15 +116,26 @@ type Generation struct {
 	// Joined are the packages that the process has and the build lacks, imported ones first.
 	Joined []*BuildPackage
 
-	undo    string // digest of what a rollback leads back to
-	state   *link.State
-	assumed assumptions
-	tags    assumptions // what the bodies let escape that were compiled since the build
-	tight   link.Tight
-	held    [][]string // of each refresh that can be rolled back: see link.Reliance
-	orphans []string   // the same of those that were
-	depth   int        // refreshes that can be rolled back
+	undo     string // digest of what a rollback leads back to
+	state    *link.State
+	assumed  assumptions
+	tags     assumptions         // what the bodies let escape that were compiled since the build
+	inlining map[string]Inlining // and whether they can be inlined
+	tight    link.Tight
+	held     [][]string // of each refresh that can be rolled back: see link.Reliance
+	orphans  []string   // the same of those that were
+	depth    int        // refreshes that can be rolled back
 }
+
+// Inlining is what the compiler decided about inlining a function.
+type Inlining struct {
+	Known bool
+	Can   bool
+	Cost  int // of its body; 0: not known
+}
+
+// Inlining returns what the compiler decided about a function that was compiled since the build, by link name.
+func (g *Generation) Inlining(decl string) Inlining { return g.inlining[decl] }
 
 // A record is how a generation is kept in the store, by its digest.
 type record struct {
@@ -138,6 +149,7 @@ type record struct {
 	Joined     []*BuildPackage // that the parent has not
 	Assumed    assumptions     // that the parent has not, or has otherwise
 	Tags       assumptions
+	Inlining   map[string]Inlining
 	Tight      link.Tight
 	Held       [][]string
 	Orphans    []string
@@ -181,6 +193,7 @@ func (p *Program) load(proc *Process, digest string) (*Generation, error) {
 		state:      parent.state.With(r.Delta),
 		assumed:    maps.Clone(parent.assumed),
 		tags:       r.Tags,
+		inlining:   r.Inlining,
 		tight:      r.Tight,
 		held:       r.Held,
 		orphans:    r.Orphans,
@@ -201,6 +214,7 @@ func (p *Program) save(parent, g *Generation) (string, error) {
 		Joined:     g.Joined[len(parent.Joined):],
 		Assumed:    g.assumed.since(parent.assumed),
 		Tags:       g.tags,
+		Inlining:   g.inlining,
 		Tight:      g.tight,
 		Held:       g.held,
 		Orphans:    g.orphans,

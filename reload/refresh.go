@@ -83,6 +83,14 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 				return nil, &RefusedError{Symbol: decl, Reason: "lets more of its parameters escape than before, and a function literal of a refresh that was rolled back relies on that"}
 			}
 		}
+		if more, err := req.inlined(c); err != nil {
+			c.remove()
+			return nil, err
+		} else if more != nil {
+			c.remove()
+			req = more
+			continue
+		}
 		if more := without(leaks.callers, leaky); len(more) > 0 {
 			c.remove()
 			for _, decl := range more {
@@ -158,6 +166,20 @@ func without(list []string, set map[string]bool) []string {
 	return rest
 }
 
+// inlined extends a request by the functions in which its new code may be inlined; nil if it has them.
+func (req *Request) inlined(c *compiled) (*Request, error) {
+	if req.Inlined == nil {
+		return nil, nil
+	}
+	var decls []string
+	for _, decl := range c.decls {
+		if f := c.facts[decl]; f != nil && f.CanInline {
+			decls = append(decls, decl)
+		}
+	}
+	return req.Inlined(decls)
+}
+
 // record writes down what the process will run.
 func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, fresh map[string]bool) error {
 	pr.to = &Generation{
@@ -179,6 +201,15 @@ func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, fresh
 	for decl, f := range c.facts {
 		if !f.Generic {
 			pr.to.tags[decl] = f.Params
+		}
+	}
+	pr.to.inlining = maps.Clone(pr.from.inlining)
+	if pr.to.inlining == nil {
+		pr.to.inlining = map[string]Inlining{}
+	}
+	for _, decl := range c.decls {
+		if f := c.facts[decl]; f != nil && !f.Generic { // of generic code the compiler says little
+			pr.to.inlining[decl] = Inlining{true, f.CanInline, f.Cost}
 		}
 	}
 	pr.to.assumed.tighten(c, pr.leaky, fresh, pr.leaks, func(decl string) ([][]string, bool) {
@@ -299,7 +330,7 @@ func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation)
 	to := &Generation{
 		Manifest: before.Manifest, Recompiled: from.Recompiled, Joined: from.Joined,
 		undo: before.undo, depth: before.depth,
-		state: before.state.Undone(from.state), assumed: before.assumed, tags: before.tags, tight: before.tight,
+		state: before.state.Undone(from.state), assumed: before.assumed, tags: before.tags, inlining: before.inlining, tight: before.tight,
 		held: held, orphans: slices.Concat(from.orphans, from.held[len(held)]),
 	}
 	if to.Digest, err = p.save(from, to); err != nil {

@@ -60,7 +60,11 @@ type Request struct {
 	// that of code inlined into it, changed in this or an earlier refresh.
 	Stale func(decl string) bool
 
-	// Callers extends a request by the functions that call the given declarations, and by the given
+	// Inlined extends a request by the functions in which the given ones may be inlined, which the compiler found it
+	// can do with their new code; nil if it has all of them. It may be nil.
+	Inlined func(decls []string) (*Request, error)
+
+	// Extend adds to a request the functions that call the given declarations, and by the given
 	// ones themselves where they are not in it yet.
 	Extend func(decls []string, callers bool) (*Request, error)
 

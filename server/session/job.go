@@ -279,6 +279,13 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 			}
 			return j.request(ctx)
 		},
+		Inlined: func(decls []string) (*reload.Request, error) {
+			grew, err := j.report.Inlined(ctx, decls...)
+			if err != nil || !grew {
+				return nil, err
+			}
+			return j.request(ctx)
+		},
 		Stale: func(decl string) bool { return stale[decl] },
 		Moves: moves(j.report),
 		New:   j.report.New,

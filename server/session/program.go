@@ -34,10 +34,10 @@ type program struct {
 	disk     *snapshot.Disk
 
 	mu    sync.Mutex
-	last  *snapshot.Snapshot // the files as they were when last looked at
-	newer map[string]bool    // functions that the process at hand does not run as they were built
-	at    *reload.Generation // what it runs
-	cgos  map[string]cgoRun  // by import path: what cgo made last
+	last  *snapshot.Snapshot          // the files as they were when last looked at
+	newer map[string]*reload.Inlining // of functions that the process at hand does not run as they were built
+	at    *reload.Generation          // what it runs
+	cgos  map[string]cgoRun           // by import path: what cgo made last
 }
 
 func newProgram(p *reload.Program) *program {
@@ -134,6 +134,7 @@ func (p *program) newAnalysis(base *snapshot.Snapshot, index *analysis.Index) *a
 		Built:     base,
 		Export:    p.export,
 		Inlining:  p.inlining,
+		Compiled:  true,
 		Missing:   p.missing,
 		NoMethods: p.noMethods,
 		Altered:   p.altered,
@@ -247,22 +248,27 @@ func (p *program) export(path string) (io.ReadCloser, error) {
 	return os.Open(p.ArchivePath(pkg))
 }
 
-// inlining says what the compiler decided about a function of the build, if that is known by now.
+// inlining says what the compiler decided about the code of a function that the process at hand runs, if that is known by
+// now.
 func (p *program) inlining(decl string) analysis.Inlining {
-	f, known := p.FunctionFacts(decl)
 	p.mu.Lock()
 	newer := p.newer[decl]
 	p.mu.Unlock()
-	switch {
-	case !known || f == nil || newer:
-		return analysis.Inlining{}
-	case f.CanInline:
-		return analysis.Inlining{State: analysis.Inlinable, Cost: f.Cost}
+	var in reload.Inlining
+	if f, known := p.FunctionFacts(decl); newer != nil {
+		in = *newer
+	} else if known && f != nil {
+		in = reload.Inlining{Known: true, Can: f.CanInline, Cost: f.Cost}
 	}
-	if p.profiled() {
+	switch {
+	case !in.Known:
+		return analysis.Inlining{}
+	case in.Can:
+		return analysis.Inlining{State: analysis.Inlinable, Cost: in.Cost}
+	case p.profiled():
 		return analysis.Inlining{State: analysis.NotInlinable} // what it may cost depends on the profile
 	}
-	return analysis.Inlining{State: analysis.NotInlinable, Cost: f.Cost}
+	return analysis.Inlining{State: analysis.NotInlinable, Cost: in.Cost}
 }
 
 // noMethods reports whether pointers to a type have no methods in the process at hand, and can get none.
@@ -276,9 +282,10 @@ func (p *program) noMethods(typ string) bool {
 // compareWith notes which generation is compared next: what the compiler said of the build says nothing of
 // functions that were compiled since.
 func (p *program) compareWith(g *reload.Generation) {
-	newer := map[string]bool{}
+	newer := make(map[string]*reload.Inlining)
 	for _, decl := range g.Recompiled {
-		newer[decl] = true
+		in := g.Inlining(decl)
+		newer[decl] = &in
 	}
 	p.mu.Lock()
 	p.newer, p.at = newer, g
