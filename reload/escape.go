@@ -75,6 +75,12 @@ func (p *Program) literalLeaks(ctx context.Context, from *Generation, c *compile
 	old := map[string]map[string][][]string{} // by function: what is relied on of its literals
 	found.makers, found.apart = map[string]bool{}, map[place]bool{}
 	kept := map[place]string{}
+	letsEscape := map[place]bool{}
+	for _, f := range c.facts {
+		if f.Line != 0 && (f.Generic || leaksAny(unkept(f.Params))) {
+			letsEscape[place{f.File, f.Line}] = true
+		}
+	}
 	for _, name := range sortedKeys(c.facts) {
 		f := c.facts[name]
 		at := place{f.File, f.Line}
@@ -82,6 +88,9 @@ func (p *Program) literalLeaks(ctx context.Context, from *Generation, c *compile
 		atStart := ok && runsAtStart(decl)
 		if !ok || !recompiled[decl] || atStart && !strings.Contains(name[len(decl)+len(".func"):], ".") {
 			continue // or made when the program started, by code that has ended
+		}
+		if !letsEscape[at] {
+			continue
 		}
 		if !slices.ContainsFunc(pairs, func(pair ClosurePair) bool { return pair.OldLine != 0 && place{pair.NewFile, pair.NewLine} == at }) {
 			continue // no older code makes it

@@ -115,7 +115,27 @@ func (p *Program) Warm() {
 // Facts returns what the compiler says of a Local package as it was built. The first call may compile it
 // whole; later ones, also of later processes, find the outcome.
 func (p *Program) Facts(ctx context.Context, path string) (*build.Facts, error) {
+	return p.factsOf(path).get(func() (*build.Facts, error) { return p.compileFacts(ctx, path, false) })
+}
+
+// LearnFacts makes the facts of a package for later, when nobody else needs the processor. It is in nobody's way: who
+// needs them meanwhile does not wait for it.
+func (p *Program) LearnFacts(ctx context.Context, path string) error {
+	facts := p.factsOf(path)
+	if _, ok := facts.peek(); ok {
+		return nil
+	}
+	f, err := p.compileFacts(ctx, path, true)
+	if err != nil {
+		return err
+	}
+	_, err = facts.get(func() (*build.Facts, error) { return f, nil })
+	return err
+}
+
+func (p *Program) factsOf(path string) *lazy[*build.Facts] {
 	p.factsMu.Lock()
+	defer p.factsMu.Unlock()
 	f := p.facts[path]
 	if f == nil {
 		if p.facts == nil {
@@ -124,14 +144,15 @@ func (p *Program) Facts(ctx context.Context, path string) (*build.Facts, error) 
 		f = &lazy[*build.Facts]{}
 		p.facts[path] = f
 	}
-	p.factsMu.Unlock()
-	return f.get(func() (*build.Facts, error) {
-		c, err := p.compiler()
-		if err != nil {
-			return nil, err
-		}
-		return c.Facts(context.WithoutCancel(ctx), path)
-	})
+	return f
+}
+
+func (p *Program) compileFacts(ctx context.Context, path string, idle bool) (*build.Facts, error) {
+	c, err := p.compiler()
+	if err != nil {
+		return nil, err
+	}
+	return c.Facts(context.WithoutCancel(ctx), path, idle)
 }
 
 // FunctionFacts returns what the compiler says of a function as it was built, if that is known already.

@@ -64,7 +64,7 @@ func (p *program) warm() {
 	}
 	p.writeIndex()
 	for _, pkg := range p.Locals() {
-		if _, err := p.Facts(ctx, pkg.Path); err != nil {
+		if err := p.LearnFacts(ctx, pkg.Path); err != nil {
 			return
 		}
 	}

@@ -119,7 +119,7 @@ func BenchmarkFacts(b *testing.B) {
 		}
 		for i, d := range []*time.Duration{&facts, &kept} {
 			start = time.Now()
-			if _, err := c.Facts(b.Context(), path); err != nil {
+			if _, err := c.Facts(b.Context(), path, true); err != nil {
 				b.Fatal(i, err)
 			}
 			*d += time.Since(start)

@@ -69,11 +69,12 @@ var FactFlags = []string{"-m=2", "-d=escapemutationscalls=1", "-dwarf=false"}
 // factsSchema is part of the key under which facts are kept.
 const factsSchema = "facts 2"
 
-// Facts compiles the baseline's sources of a Local package once, at the lowest
-// priority, and returns what the compiler says of them. The answer is kept in
-// the store for every build with the same inputs. For a package that the
-// program counts (-cover), it is that of the same sources without counters.
-func (c *Compiler) Facts(ctx context.Context, path string) (*Facts, error) {
+// Facts compiles the baseline's sources of a Local package once and returns
+// what the compiler says of them; with idle, at the lowest priority, for
+// somebody who may ask later. The answer is kept in the store for every build
+// with the same inputs. For a package that the program counts (-cover), it is
+// that of the same sources without counters.
+func (c *Compiler) Facts(ctx context.Context, path string, idle bool) (*Facts, error) {
 	p := c.baseline.Packages[path]
 	if p == nil {
 		return nil, fmt.Errorf("package %s is not in the program", path)
@@ -84,7 +85,11 @@ func (c *Compiler) Facts(ctx context.Context, path string) (*Facts, error) {
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	r, err := c.compile(ctx, Request{Package: path, Flags: FactFlags}, runIdle)
+	run := (*exec.Cmd).Run
+	if idle {
+		run = runIdle
+	}
+	r, err := c.compile(ctx, Request{Package: path, Flags: FactFlags}, run)
 	if err != nil {
 		return nil, err
 	}

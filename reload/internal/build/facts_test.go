@@ -137,7 +137,7 @@ func TestFacts(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			f, err := c.Facts(t.Context(), "example.com/v.1/app.x/q.z")
+			f, err := c.Facts(t.Context(), "example.com/v.1/app.x/q.z", false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -191,11 +191,11 @@ func TestFacts(t *testing.T) {
 			if !slices.Equal(have, captures) {
 				t.Errorf("captures %q, want %q", have, captures)
 			}
-			mainFacts, err := c.Facts(t.Context(), b.Package)
+			mainFacts, err := c.Facts(t.Context(), b.Package, false)
 			if err != nil || mainFacts.Funcs["main.local"] == nil {
 				t.Errorf("facts of the main package: %v, %v", mainFacts, err)
 			}
-			again, err := c.Facts(t.Context(), "example.com/v.1/app.x/q.z")
+			again, err := c.Facts(t.Context(), "example.com/v.1/app.x/q.z", false)
 			if err != nil {
 				t.Fatal(err)
 			}

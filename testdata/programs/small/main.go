@@ -1,11 +1,13 @@
-// Small is a program around one small package, with as many goroutines that wait as its argument says. It reads lines
-// from standard input: at "use" it works with the package and prints the result, at "free" it gives back what memory it
-// can; it ends at the end of its input.
+// Small is a server around one small package, with as many goroutines that wait as its argument says. It reads lines
+// from standard input: at "use" it works with the package, as for a request, and prints the result, at "free" it gives
+// back what memory it can; it ends at the end of its input.
 package main
 
 import (
 	"bufio"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -26,6 +28,13 @@ func main() {
 	for i := range waiting {
 		go hold(i%10, block)
 	}
+	http.HandleFunc("/report", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, use()) })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	go http.Serve(l, nil)
 	fmt.Println("ready", waiting)
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
