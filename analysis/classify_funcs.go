@@ -18,7 +18,7 @@ func (k *classifier) function(c decl.Change) {
 	before, after := k.oldFacts(k.name(c.Old)), k.newFacts(k.name(c.New))
 	switch {
 	case c.New.Kind == decl.Func && c.New.Name == "init":
-		if c.Literals && c.Parts == decl.Body && c.Old.N == c.New.N && before != nil && after != nil {
+		if onlyLiterals(c) && before != nil && after != nil {
 			k.literals(c, before, after)
 		} else {
 			k.edit(edit.Init, c.New, "")

@@ -10,10 +10,16 @@ import (
 	"github.com/limeade-go/limeade/analysis/facts"
 )
 
-// methodTables finds the types whose method tables the edit changes: those of methods that came, went or have another
+// methodTables finds the types whose descriptions the edit changes: those with other struct tags, those those of methods that came, went or have another
 // type, and those that embed them. It reports tables that a running program cannot get.
 func (c *comparison) methodTables(before, after *program, r *ripple) map[string]bool {
 	tables := make(map[string]bool)
+	for _, name := range slices.Sorted(maps.Keys(r.tagged)) {
+		tables[name] = true
+		if after.decl(name).Flags&facts.Generic != 0 {
+			c.add(edit.MethodTable, name, c.placeIn(after, name), name+" is generic")
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.methods)) {
 		recv := receiver(name)
 		if before.decl(recv) == nil || after.decl(recv) == nil || r.retyped[recv] {

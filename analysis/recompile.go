@@ -89,7 +89,7 @@ func (c *comparison) changedFuncs() []string {
 			if change.New == nil || change.New.Func() == nil || change.New.Func().Body == nil || change.New.Name == "_" {
 				continue
 			}
-			if change.Old == nil && change.New.Kind == decl.Func && change.New.Name == "init" {
+			if change.New.Kind == decl.Func && change.New.Name == "init" && (change.Old == nil || !onlyLiterals(change)) {
 				continue // it does not run
 			}
 			if change.Old == nil || change.Parts&(decl.Body|decl.Pragma|decl.Names|decl.Signature|decl.TypeParams) != 0 {

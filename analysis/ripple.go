@@ -32,6 +32,7 @@ type ripple struct {
 
 	methods     map[string]bool // that came, went or have another type
 	retyped     map[string]bool // types that came or went: what has the name before is not what has it after
+	tagged      map[string]bool // types of which struct tags changed
 	initialised map[string]bool // variables that came, with an initialiser
 	users       []user          // of names that mean something else now
 }
@@ -46,7 +47,7 @@ type user struct {
 
 // ripple compares what declarations are, and reports those that are not edited and have another type or value.
 func (c *comparison) ripple(before, after *program) *ripple {
-	r := &ripple{added: make(map[string]bool), edited: make(map[string]bool), initialised: make(map[string]bool), methods: make(map[string]bool), retyped: make(map[string]bool)}
+	r := &ripple{added: make(map[string]bool), edited: make(map[string]bool), initialised: make(map[string]bool), methods: make(map[string]bool), retyped: make(map[string]bool), tagged: make(map[string]bool)}
 	changed := make(map[string]bool) // names that mean something else now
 	went := make(map[string]bool)    // under another name
 	for _, old := range c.names {
@@ -63,6 +64,12 @@ func (c *comparison) ripple(before, after *program) *ripple {
 			}
 			name := facts.DeclName(p.new.Package, one)
 			r.edited[name] = true
+			if d.Old != nil && d.Old.HasLiterals() && ranOtherwise(d) {
+				c.report.Deleted = append(c.report.Deleted, d.Old) // what it made goes on with the code that it has
+			}
+			if d.Old != nil && d.New != nil && d.New.Kind == decl.Type && d.New.Name != "_" && c.tagged(name) {
+				r.tagged[name] = true
+			}
 			if d.Old != nil && d.New != nil || one.Name == "_" || one.Kind == decl.Func && one.Name == "init" {
 				continue
 			}
@@ -135,6 +142,28 @@ func (c *comparison) ripple(before, after *program) *ripple {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.of, b.of))
 	})
 	return r
+}
+
+// ranOtherwise reports whether a declaration ran when the program started and has another text now, beyond that of its
+// function literals.
+func ranOtherwise(c decl.Change) bool {
+	switch {
+	case c.Old.Kind == decl.Var:
+		return c.New != nil && c.Parts&decl.Value != 0 && !c.Literals
+	case c.Old.Kind != decl.Func || c.Old.Name != "init":
+		return false
+	}
+	return c.New == nil || c.Parts != 0 && !onlyLiterals(c)
+}
+
+// onlyLiterals reports whether nothing of an init function changed but function literals.
+func onlyLiterals(c decl.Change) bool {
+	return c.Literals && c.Parts == decl.Body && c.Old.N == c.New.N
+}
+
+// tagged reports whether the type of that name was edited and only struct tags are others.
+func (c *comparison) tagged(name string) bool {
+	return slices.ContainsFunc(c.report.Edits, func(e edit.Edit) bool { return e.Kind == edit.FieldTag && e.Decl == name })
 }
 
 // followerKinds are the kinds of edits of declarations that are not edited, and of which the type or value is made of

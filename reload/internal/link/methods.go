@@ -197,11 +197,45 @@ func (l *linker) methodWrites() (patch.Methods, error) {
 				m.Tables = append(m.Tables, w)
 			}
 		}
+		names, err := l.nameWrites(e)
+		if err != nil {
+			return m, err
+		}
+		m.Tables = append(m.Tables, names...)
 		m.Types = append(m.Types, e.live)
 	}
 	var err error
 	m.Caches, err = l.caches()
 	return m, err
+}
+
+// nameWrites leads the fields of a struct to their new names, of which tags are a part.
+func (l *linker) nameWrites(e extended) ([]patch.Write, error) {
+	def := e.node.sym
+	typ, err := l.readType(def)
+	if err != nil || typ.kind != kindStruct {
+		return nil, err
+	}
+	st, ok := l.host.Layout.Struct("abi.StructType")
+	field, ok2 := l.host.Layout.Struct("abi.StructField")
+	if !ok || !ok2 {
+		return nil, refuse(def.Name(), "is a struct type of unknown layout")
+	}
+	var list []patch.Write
+	fields := relocTo(def, st.Fields["Fields"].Offset)
+	for i := range int64(binary.LittleEndian.Uint64(typ.data[st.Fields["Fields"].Offset+8:])) {
+		at := fields + i*field.Size + field.Fields["Name"].Offset
+		now := bytes.Clone(l.ro.buf[e.node.addr+uint64(at)-l.ro.base:][:8])
+		was, err := l.current(e.live+uint64(at), 8)
+		if err != nil {
+			return nil, err
+		}
+		name := l.libOf(def).Resolve(relocAt(def, at)).Data()
+		if old, err := l.current(binary.LittleEndian.Uint64(was), len(name)); err != nil || !bytes.Equal(old, name) {
+			list = append(list, patch.Write{Addr: e.live + uint64(at), Expect: was, New: now})
+		}
+	}
+	return list, nil
 }
 
 // What a type assertion and a type switch remember, by what is remembered of nothing (cmd/compile/internal/ssagen/ssa.go,
