@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/limeade-go/limeade/analysis/edit"
 	"github.com/limeade-go/limeade/server/session"
 	"github.com/limeade-go/limeade/server/text"
 )
@@ -323,9 +324,12 @@ func (o *observer) program(ctx context.Context, v *view, l *session.Live, change
 		p.errors = append(p.errors, e)
 	}
 	for _, e := range now.Pending {
-		edit := pendingEdit{e, onDisk[[2]string{e.Decl, e.Code}]}
-		p.pending = append(p.pending, edit)
-		v.add(edit)
+		shown := pendingEdit{e, onDisk[[2]string{e.Decl, e.Code}]}
+		if !shown.saved && e.Code == edit.ImportRefused.Code() {
+			continue // it may join the program: that is looked up when it is saved
+		}
+		p.pending = append(p.pending, shown)
+		v.add(shown)
 	}
 	return p
 }

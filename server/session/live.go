@@ -28,9 +28,14 @@ type Live struct {
 	mu    sync.Mutex // guards the rest
 	proc  *reload.Process
 	gen   *reload.Generation
+	runs  *program           // the build with what joined the process
 	old   *snapshot.Snapshot // what it runs
 	saved *snapshot.Snapshot // the files as they were at the last Rescan
-	lives []lived
+
+	// The program and the files at the last comparison of those: with what would join the process.
+	next    *program
+	nextNow *snapshot.Snapshot
+	lives   []lived
 }
 
 // A lived is a generation that the process was at: the build, and those that somebody saw.
@@ -59,11 +64,7 @@ func (s *Session) Live(ctx context.Context, pid int, dirs []string) (*Live, erro
 	if !l.Concerns(dirs) {
 		return nil, fmt.Errorf("process %d: %w", pid, ErrUnrelated)
 	}
-	if err := l.take(proc); err != nil {
-		return nil, err
-	}
-	prog.analysis.Frugal()
-	if _, err := l.Rescan(ctx); err != nil {
+	if err := l.take(ctx, proc); err != nil {
 		return nil, err
 	}
 	l.ended, err = Ended(pid)
@@ -96,19 +97,28 @@ func Ended(pid int) (chan struct{}, error) {
 	return ended, nil
 }
 
-// take notes what the process runs now.
-func (l *Live) take(proc *reload.Process) error {
+// take notes what the process runs now, and how the files are.
+func (l *Live) take(ctx context.Context, proc *reload.Process) error {
 	gen, err := l.program.Generation(proc)
 	if err != nil {
 		return err
 	}
-	source, err := l.program.source(gen)
+	runs, err := l.program.with(gen.Joined)
+	if err != nil {
+		return err
+	}
+	source, err := runs.source(gen)
+	if err != nil {
+		return err
+	}
+	saved, err := runs.scan(ctx)
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.proc, l.gen, l.old = proc, gen, source
+	l.proc, l.gen, l.runs, l.old = proc, gen, runs, source
+	l.saved, l.next, l.nextNow = saved, nil, nil
 	if len(l.lives) == 0 && proc.Generation > 0 {
 		base, err := l.program.baseline()
 		if err != nil {
@@ -133,7 +143,7 @@ func (l *Live) Update(ctx context.Context) (changed bool, err error) {
 	if !changed {
 		return false, nil
 	}
-	return true, l.take(proc)
+	return true, l.take(ctx, proc)
 }
 
 // Ended is closed when the process has ended.
@@ -148,10 +158,10 @@ func (l *Live) PID() int {
 
 // Same reports whether two processes run the same, so that source differs from both in the same.
 func (l *Live) Same(m *Live) bool {
-	return l == m || l.program == m.program && l.runs() == m.runs()
+	return l == m || l.program == m.program && l.source() == m.source()
 }
 
-func (l *Live) runs() string {
+func (l *Live) source() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.proc.Source
@@ -182,7 +192,10 @@ func (l *Live) Stale(ctx context.Context) ([]Stale, error) {
 
 // Rescan reads what changed on disk, and reports whether anything did.
 func (l *Live) Rescan(ctx context.Context) (changed bool, err error) {
-	now, err := l.program.scan(ctx)
+	l.mu.Lock()
+	runs := l.runs
+	l.mu.Unlock()
+	now, err := runs.scan(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -220,23 +233,40 @@ func (l *Live) Concerns(dirs []string) bool {
 	return concernsAny(dirs, l.program.Module.Dir)
 }
 
-// Compare says in what the files differ from what the process runs, with unsaved buffers, by path, in their place.
+// Compare says in what the files differ from what the process runs, with unsaved buffers, by path, in their place. Whether
+// a package that the program lacks can join it is looked up for files alone: of a buffer it is refused.
 func (l *Live) Compare(ctx context.Context, buffers map[string][]byte) (*Difference, error) {
+	d := &Difference{}
 	l.mu.Lock()
-	j := &job{program: l.program, proc: l.proc, gen: l.gen, old: l.old, now: l.saved}
+	j := &job{program: l.runs, proc: l.proc, gen: l.gen, old: l.old, now: l.saved}
+	next, nextNow := l.next, l.nextNow
 	l.mu.Unlock()
 	var err error
-	if len(buffers) > 0 {
+	if len(buffers) == 0 {
+		var f *Failure
+		if err = j.join(ctx); errors.As(err, &f) && f.Kind == FailureSource {
+			d.Errors = f.Source
+			return d, nil
+		} else if err != nil {
+			return nil, err
+		}
+		l.mu.Lock()
+		l.next, l.nextNow = j.program, j.now
+		l.mu.Unlock()
+	} else {
+		if next != nil {
+			j.program, j.now = next, nextNow
+		}
 		if j.now, err = l.overlay(ctx, j.now, buffers); err != nil {
 			return nil, err
 		}
 	}
-	d := &Difference{}
 	if sameSource(j.old, j.now) {
 		return d, nil
 	}
-	l.program.compareWith(j.gen)
-	if j.report, err = l.program.analysis.Draft(ctx, j.old, j.now); err != nil {
+	j.program.analysis.Frugal()
+	j.program.compareWith(j.gen)
+	if j.report, err = j.program.analysis.Draft(ctx, j.old, j.now); err != nil {
 		return nil, err
 	}
 	for _, e := range j.report.Errors {
