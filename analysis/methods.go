@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"go/types"
 	"maps"
 	"slices"
 	"strings"
@@ -25,13 +26,13 @@ func (c *comparison) methodTables(before, after *program, r *ripple) map[string]
 		if before.decl(recv) == nil || after.decl(recv) == nil || r.retyped[recv] {
 			continue // no value of it is older, or none is newer
 		}
-		types := map[string]bool{recv: true}
+		typs := map[string]bool{recv: true}
 		why := ""
 		for _, prog := range []*program{before, after} {
 			for _, pkg := range prog.order {
 				for _, p := range pkg.Promotions {
 					if p.Target == name {
-						types[p.Type] = true
+						typs[p.Type] = true
 					}
 				}
 				if n, ok := pkg.Number(name); ok && slices.ContainsFunc(pkg.Decls, func(d facts.Decl) bool { return d.Kind != decl.Type && slices.Contains(d.Unnamed, n) }) {
@@ -39,7 +40,7 @@ func (c *comparison) methodTables(before, after *program, r *ripple) map[string]
 				}
 			}
 		}
-		for _, t := range slices.Sorted(maps.Keys(types)) {
+		for _, t := range slices.Sorted(maps.Keys(typs)) {
 			d := after.decl(t)
 			switch {
 			case strings.Contains(t, "·"):
@@ -93,4 +94,28 @@ func made(prog *program, method string) []string {
 		}
 	}
 	return names
+}
+
+// uncovered returns the methods that types of a package have through embedding in place of ones that went.
+func uncovered(checked *Checked, typs []string, gone map[string]bool) []Wrapper {
+	var list []Wrapper
+	for _, typ := range typs {
+		obj := checked.Types.Scope().Lookup(typ[strings.LastIndexByte(typ, '.')+1:])
+		if obj == nil {
+			continue
+		}
+		for _, method := range slices.Sorted(maps.Keys(gone)) {
+			m, path, _ := types.LookupFieldOrMethod(types.NewPointer(obj.Type()), true, checked.Types, facts.Method(method))
+			fn, ok := m.(*types.Func)
+			if !ok || len(path) < 2 || types.IsInterface(fn.Signature().Recv().Type()) {
+				continue
+			}
+			target, _ := facts.LinkName(fn)
+			if types.NewMethodSet(obj.Type()).Lookup(fn.Pkg(), fn.Name()) != nil {
+				list = append(list, Wrapper{Symbol: typ + "." + fn.Name(), Method: target})
+			}
+			list = append(list, Wrapper{Symbol: pointerTo(typ) + "." + fn.Name(), Method: target})
+		}
+	}
+	return list
 }

@@ -83,6 +83,7 @@ type set struct {
 	// initializers has the variables whose initialisers have function literals of which the code may differ.
 	initializers map[string]bool
 	tables       map[string]bool // types whose method tables change
+	gone         map[string]bool // methods that went, by link name
 	initialised  map[string]bool // variables that were added, with an initialiser
 	work         []string
 }

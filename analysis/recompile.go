@@ -61,9 +61,12 @@ func (c *comparison) recompile() error {
 	}
 	s.initialised = r.initialised
 	s.tables = c.methodTables(before, after, r)
+	s.gone = make(map[string]bool)
 	for name := range r.methods {
 		if d := after.decl(name); d != nil && before.decl(name) == nil {
 			s.wrap(d) // what the compiler made under the names may have been the method itself
+		} else if d == nil {
+			s.gone[name] = true
 		}
 	}
 	c.dependents(s, names, r)
@@ -236,6 +239,11 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 		checked, err := c.checkedPackage(pkg.Path, bodies)
 		if err != nil {
 			return nil, err
+		}
+		for _, w := range uncovered(checked, set.Methods, s.gone) {
+			if w.exists(pkg) && !slices.Contains(set.Wrappers, w) {
+				set.Wrappers = append(set.Wrappers, w)
+			}
 		}
 		for _, init := range checked.Info.InitOrder {
 			if name, ok := facts.LinkName(init.Lhs[0]); ok && s.initialised[name] {
