@@ -57,7 +57,8 @@ func TestScenarios(t *testing.T) {
 // A stage is what one scenario has going.
 type stage struct {
 	env      *testscript.Env
-	editor   *editor.Editor
+	editor   *editor.Editor // the present one
+	editors  []*editor.Editor
 	programs map[string]*program
 	result   json.RawMessage   // of the last command
 	known    map[string]string // results of workspace/diagnostic, by URI
@@ -65,13 +66,22 @@ type stage struct {
 
 type stageKey struct{}
 
+// clear ends all that the scenario has started, also if it went wrong or has killed the server.
 func (s *stage) clear() {
-	if s.editor != nil {
-		s.editor.Kill()
-		s.editor.CloseTerminals()
+	for _, e := range s.editors {
+		if _, err := e.Close(); err != nil {
+			e.Kill()
+		}
+		e.CloseTerminals()
 	}
 	for _, p := range s.programs {
 		p.stop()
+	}
+	sockets, _ := filepath.Glob(filepath.Join(s.env.Getenv("XDG_RUNTIME_DIR"), "limeade", "*.sock")) // the pattern is good
+	for _, socket := range sockets {
+		if pid, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(socket), ".sock")); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone
+		}
 	}
 }
 
@@ -199,7 +209,9 @@ func startEditor(s *stage, ts *testscript.TestScript, _ bool, args []string) {
 	c.Capabilities = capabilities(kinds)
 	c.Env = s.environ(ts)
 	var err error
-	s.editor, err = editor.Start(c)
+	if s.editor, err = editor.Start(c); s.editor != nil {
+		s.editors = append(s.editors, s.editor)
+	}
 	ts.Check(err)
 }
 
