@@ -1,15 +1,21 @@
 # Limeade's own commands. All but test-editors need Go alone.
 
 GO ?= go
-.PHONY: test lint matrix bench corpus load stress test-editors
+.PHONY: test lint matrix bench corpus load stress test-editors editor-images
 
-# test runs every check: formatting, vet, staticcheck, and the Go tests.
+# test runs every check: formatting, vet, staticcheck, the Go tests, and the editors.
 test: lint
 	$(GO) test -timeout 40m ./...
+	$(MAKE) test-editors
 
 # test-editors drives real editors through one scenario. What they need is installed with apt and npm where it is missing.
 test-editors:
-	node --test --test-reporter=spec editors/nvim/test
+	cd editors/vscode && npm ci --no-audit --no-fund && npm run check && npm run lint && npm run package
+	node --test --test-concurrency=1 --test-reporter=spec editors/nvim/test/nvim.test.mjs editors/vscode/test/vscode.test.mjs
+
+# editor-images does the same and takes the pictures of editors/vscode/README.md.
+editor-images:
+	LIMEADE_IMAGES=$(CURDIR)/editors/vscode/images $(MAKE) test-editors
 
 lint:
 	@fmt="$$(gofmt -l $$(git ls-files '*.go' | grep -v /testdata/))"; if [ -n "$$fmt" ]; then echo "not gofmt'ed:"; echo "$$fmt"; exit 1; fi

@@ -13,10 +13,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
  *
  * @typedef {object} Editor
  * @property {(file: string) => Promise<void>} open
- * @property {(from: string, to: string) => Promise<void>} edit changes the one place of a text in the open file, by hand
- * @property {() => Promise<void>} save
- * @property {() => Promise<void>} undo takes the last edit back
- * @property {(command: 'run' | 'refresh' | 'rollback' | 'restart') => Promise<void>} press a key, or what the palette has
+ * @property {(from: string, to: string) => Promise<unknown>} edit changes the one place of a text in the open file, by hand
+ * @property {() => Promise<unknown>} save
+ * @property {() => Promise<unknown>} undo takes the last edit back
+ * @property {(command: 'run' | 'refresh' | 'rollback' | 'restart') => Promise<unknown>} press a key, or what the palette has
  * @property {() => Promise<Warning[]>} warnings
  * @property {() => Promise<string>} status
  * @property {() => Promise<void>} refused waits until the user is told that a restart is required

@@ -106,6 +106,37 @@ export async function limeade(dir) {
   return file
 }
 
+/**
+ * Makes a module proxy that has this tree as the latest version of Limeade, and nothing else.
+ * @param {string} dir
+ * @param {string} modules the module cache that it gets into, until forget is called
+ */
+export async function moduleProxy(dir, modules) {
+  const [module, version] = ['github.com/limeade-go/limeade', `v0.0.0-test.${Date.now()}`]
+  const versions = path.join(dir, module, '@v')
+  await mkdir(versions, { recursive: true })
+  await writeFile(path.join(versions, 'list'), `${version}\n`)
+  await writeFile(path.join(versions, `${version}.info`), JSON.stringify({ Version: version, Time: new Date().toISOString() }))
+  await cp(path.join(repository, 'go.mod'), path.join(versions, `${version}.mod`))
+  const tree = (await run('git', ['stash', 'create'], { cwd: repository })).trim() || 'HEAD'
+  await run(
+    'git',
+    ['archive', '--format=zip', `--prefix=${module}@${version}/`, '-o', path.join(versions, `${version}.zip`), tree,
+      '.', ':(exclude)editors', ':(exclude,glob)**/testdata/**'],
+    { cwd: repository },
+  )
+  const forget = async () => {
+    const entry = path.join(modules, `${module}@${version}`)
+    if (await exists(entry)) await run('chmod', ['-R', 'u+w', entry])
+    await rm(entry, { recursive: true, force: true })
+    const download = path.join(modules, 'cache/download', module, '@v')
+    for (const file of await readdir(download).catch(() => [])) {
+      if (file === 'list' || file.startsWith(version)) await rm(path.join(download, file))
+    }
+  }
+  return { url: `file://${dir}`, forget }
+}
+
 /** Returns gopls. */
 export async function gopls() {
   const version = 'v0.23.0'
@@ -208,7 +239,7 @@ export async function codeServer() {
 }
 
 /**
- * Makes a directory for one editor: short, as paths of sockets must be.
+ * Makes a directory for one editor: short, as paths of sockets must be. Nothing is installed there.
  * @returns {Promise<{dir: string, project: string, env: Record<string, string>}>}
  */
 export async function stage() {
@@ -227,8 +258,6 @@ export async function stage() {
     env[name] = path.join(dir, sub)
     await mkdir(env[name], { recursive: true, mode: 0o700 })
   }
-  env.PATH = `${dir}${path.delimiter}${process.env.PATH ?? ''}`
-  await limeade(dir)
   return { dir, project, env }
 }
 

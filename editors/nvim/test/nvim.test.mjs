@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import test from 'node:test'
 import { freePort, scenario, until } from '../../test/scenario.mjs'
-import { debian, exists, gopls, neovims, read, repository, run, stage } from '../../test/tools.mjs'
+import { debian, exists, gopls, limeade, neovims, read, repository, run, stage } from '../../test/tools.mjs'
 
 const tmux = await debian('tmux')
 const versions = await neovims()
@@ -13,6 +13,7 @@ const goplsPath = await gopls()
 for (const nvim of versions) {
   test(`Neovim ${nvim.version}`, async (t) => {
     const { dir, project, env } = await stage()
+    env.PATH = `${path.dirname(await limeade(dir))}${path.delimiter}${process.env.PATH ?? ''}`
     const port = await freePort()
     const socket = path.join(dir, 'nvim.sock')
     const inTmux = ['-S', path.join(dir, 'tmux.sock'), '-f', '/dev/null']
@@ -20,7 +21,7 @@ for (const nvim of versions) {
       ...process.env,
       ...env,
       ...nvim.env,
-      PORT: String(port),
+      SHOP_PORT: String(port),
       GOPLS: goplsPath,
       LIMEADE_PLUGIN: path.join(repository, 'editors/nvim'),
       TERM: 'screen-256color',
