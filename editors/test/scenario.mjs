@@ -18,6 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
  * @property {() => Promise<unknown>} undo takes the last edit back
  * @property {(command: 'run' | 'refresh' | 'rollback' | 'restart') => Promise<unknown>} press a key, or what the palette has
  * @property {() => Promise<Warning[]>} warnings
+ * @property {() => Promise<string[]>} lenses the titles of those that the editor shows, from the top
  * @property {() => Promise<string>} status
  * @property {() => Promise<void>} refused waits until the user is told that a restart is required
  * @property {() => Promise<string>} terminal what the terminal of the program shows
@@ -131,6 +132,7 @@ export async function scenario(t, editor, port) {
     await editor.edit('"Hello', '"Welcome')
     await editor.save()
     await status('shop gen 0, 1 pending')
+    await see('the lens', async () => (await editor.lenses()).includes('hot: refresh'))
     await greets('Hello')
     assert.deepEqual(await warnings('shop.go'), [])
     await editor.picture?.('palette')

@@ -37,7 +37,15 @@ function Warnings()
       severity = ({ "error", "warning", "information", "hint" })[d.severity],
     })
   end
-  return vim.json and vim.json.encode({ list = list }) or vim.fn.json_encode({ list = list })
+  return vim.fn.json_encode({ list = list })
+end
+
+function Lenses()
+  local list = {}
+  for _, lens in ipairs(vim.lsp.codelens.get(0)) do
+    table.insert(list, (lens.lens or lens).command.title) -- 0.12 has more around it
+  end
+  return vim.fn.json_encode({ list = list })
 end
 
 function Terminal()

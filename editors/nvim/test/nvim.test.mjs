@@ -59,6 +59,7 @@ for (const nvim of versions) {
       undo: () => type('u'),
       press: (key) => type(keys[key]),
       warnings: async () => JSON.parse(await ask('luaeval("Warnings()")')).list,
+      lenses: async () => JSON.parse(await ask('luaeval("Lenses()")')).list,
       status: async () => (await screen()).split('\n').filter((line) => line.startsWith('shop.go')).join('\n'),
       refused: async () => {
         await until('the refusal', async () => /a restart is required/.test(await ask('execute("messages")')), screen)

@@ -49,6 +49,7 @@ test('VS Code', async (t) => {
     },
     refused: () => code.notification('a restart is required').waitFor(),
     warnings: async () => JSON.parse(await read(diagnostics)),
+    lenses: () => page.locator('.codelens-decoration a').allInnerTexts(),
     status: () => code.status(),
     terminal: () => code.terminal(),
     picture: (name) => picture(name),
