@@ -445,7 +445,7 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		}
 		c.results = append(c.results, res)
 		deps[pkg.Path] = res.Archive
-		c.stubs = append(c.stubs, link.Stub{Package: p.objectPath(pkg.Path), Archive: res.Archive, Shaped: stubs[i].Shaped, Hollow: names(stubs[i].Hollow), Inits: initNames(pkg, stubs[i].Inits)})
+		c.stubs = append(c.stubs, link.Stub{Package: p.objectPath(pkg.Path), Archive: res.Archive, Shaped: stubs[i].Shaped, Hollow: names(stubs[i].Hollow), Layouts: layouts(stubs[i].Layouts), Inits: initNames(pkg, stubs[i].Inits)})
 		inits := stub.InitFuncs(pkg.Files, pkg.Info)
 		for _, fn := range pkg.Keep {
 			if n, ok := inits[fn]; ok {
@@ -494,6 +494,14 @@ func initNames(pkg *Package, names []string) []string {
 		list = append(list, linkPrefix(pkg.Pkg)+"."+name)
 	}
 	return list
+}
+
+func layouts(list []stub.Layout) []link.Layout {
+	out := make([]link.Layout, len(list))
+	for i, l := range list {
+		out[i] = link.Layout(l)
+	}
+	return out
 }
 
 // names are the link names of functions.

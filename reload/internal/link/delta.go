@@ -15,6 +15,7 @@ type Delta struct {
 	Types      bool // widened
 	Born       mapDelta[Key, Symbol]
 	Renewed    mapDelta[string, bool]
+	Layouts    mapDelta[string, string]
 	Was        mapDelta[string, []string]
 	Bodies     mapDelta[uint64, Body]
 	Lines      mapDelta[uint64, Lines]
@@ -85,6 +86,7 @@ func (s *State) Since(old *State) *Delta {
 		Types:      s.TypesWidened,
 		Born:       diffMap(old.Born, s.Born, equal),
 		Renewed:    diffMap(old.Renewed, s.Renewed, equal),
+		Layouts:    diffMap(old.Layouts, s.Layouts, equal),
 		Was:        diffMap(old.Was, s.Was, slices.Equal),
 		Bodies:     diffMap(old.Bodies, s.Bodies, equal),
 		Lines:      diffMap(old.Lines, s.Lines, sameLines),
@@ -117,6 +119,7 @@ func (s *State) With(d *Delta) *State {
 	c.Generation, c.ArenaNext, c.Widened, c.TypesWidened = d.Generation, d.ArenaNext, d.Widened, d.Types
 	c.Born = d.Born.apply(s.Born)
 	c.Renewed = d.Renewed.apply(s.Renewed)
+	c.Layouts = d.Layouts.apply(s.Layouts)
 	c.Was = d.Was.apply(s.Was)
 	c.Bodies = d.Bodies.apply(s.Bodies)
 	c.Lines = d.Lines.apply(s.Lines)

@@ -4,6 +4,7 @@
 //
 // Link reads as its list of passes:
 //
+//	layouts   what the objects take for granted of types is so in the process
 //	select    the functions of the objects that replace live ones, and where their callers call them
 //	join      the init functions of packages that the program lacks
 //	extend    the method tables of types that got or lost methods
@@ -96,6 +97,7 @@ type Stub struct {
 	Archive string          // path of the archive file
 	Shaped  map[string]bool // types, by link name, whose descriptors are not the real ones
 	Hollow  map[string]bool // functions, by link name, whose bodies are not the real ones
+	Layouts []Layout        // of the types that its code looks into
 	Inits   []string        // functions, by link name, that initialise new variables, in order
 }
 
@@ -176,6 +178,7 @@ func Link(req *Request) (*Result, error) {
 		name string
 		run  func() error
 	}{
+		{"layouts", l.checkLayouts},
 		{"select", l.selectRoots},
 		{"join", l.join},
 		{"extend", l.extend},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,11 +107,13 @@ import (
 
 type T struct{ a, b int }
 
+var kept = []T{{1, 2}}
+
 //go:noinline
 func f(x int) string { return fmt.Sprint("old ", x) }
 
 func main() {
-	fmt.Println(f(len(os.Args)), strings.ToUpper("a"))
+	fmt.Println(f(len(os.Args)), strings.ToUpper("a"), kept)
 }
 `
 
@@ -157,6 +160,55 @@ func TestLink(t *testing.T) {
 		var refusal *Refusal
 		if !errors.As(err, &refusal) || refusal.Symbol != "main.fresh" {
 			t.Errorf("got %v", err)
+		}
+	})
+	// Whatever analysis said, these are not made live.
+	for name, src := range map[string]string{
+		"main.kept": strings.Replace(program, "var kept = []T{{1, 2}}", "var kept = map[int]T{}", 1),
+		"main.f":    strings.NewReplacer("func f(x int)", "func f(x string, y int)", "f(len(os.Args))", `f("", len(os.Args))`).Replace(program),
+	} {
+		t.Run(name+" of another type is refused", func(t *testing.T) {
+			src := strings.Replace(src, "old ", "new", 1)
+			src = strings.Replace(src, "return fmt", "_ = len(kept); return fmt", 1)
+			_, err := f.link(src, nil, "main.f")
+			var refusal *Refusal
+			if !errors.As(err, &refusal) || refusal.Symbol != name {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	t.Run("a type of another layout is refused", func(t *testing.T) {
+		built := Layout{Type: "main.T", Size: 16, Struct: true}
+		field := func(l *Layout, name string, offset int64, typ string) {
+			l.Fields = append(slices.Clip(l.Fields), struct {
+				Name   string
+				Offset int64
+				Type   string
+			}{name, offset, typ})
+		}
+		field(&built, "a", 0, "int")
+		one, renamed, retyped := built, built, built
+		field(&built, "b", 8, "int")
+		field(&renamed, "c", 8, "int")
+		field(&retyped, "b", 8, "uint")
+		larger := built
+		larger.Size = 24
+		for name, c := range map[string]struct {
+			layout Layout
+			fits   bool
+		}{"same": {built, true}, "size": {larger, false}, "fewer": {one, false}, "name": {renamed, false}, "type": {retyped, false}} {
+			src := edit(`return fmt.Sprint("new", x)`)
+			if _, err := f.link(src, nil, "main.f"); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Link(&Request{
+				Host: f.host, State: NewState(0, 0x40000000, 0x50000000), Funcs: []string{"main.f"},
+				Stubs: []Stub{{Package: "main", Archive: filepath.Join(f.dir, "stub.a"), Layouts: []Layout{c.layout}}},
+			})
+			var refusal *Refusal
+			if refused := errors.As(err, &refusal) && refusal.Symbol == "main.T"; refused == c.fits {
+				t.Errorf("%s: got %v", name, err)
+			}
 		}
 	})
 	t.Run("a shaped type's descriptor is not taken", func(t *testing.T) {

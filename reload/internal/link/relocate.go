@@ -117,7 +117,7 @@ func (l *linker) apply(n *node, sec *section, r object.Reloc) error {
 				from, to = opLea, opMov
 			}
 			if r.Off < 2 || sec.buf[at-2-sec.base] != from || r.Type == object.GOTPCRel && r.Add != 0 {
-				return fmt.Errorf("instruction of unknown form refers to %s", r.Sym.Name())
+				return refuse(n.key.Name, "has an instruction of a form that is not known here, which refers to %s", r.Sym.Name())
 			}
 			if t.itab != nil && r.Add != 0 {
 				var err error
@@ -173,7 +173,7 @@ func (l *linker) immediate(n *node, sec *section, r object.Reloc) error {
 		rex, op = op[0], op[1:]
 	}
 	if n.seg != segText || start < 0 || len(op) != 2 || rex&^0x04 != 0 && rex&^0x04 != 0x40 || len(data) < itabHash+4 {
-		return fmt.Errorf("instruction of unknown form refers to %s", r.Sym.Name())
+		return refuse(n.key.Name, "has an instruction of a form that is not known here, which refers to %s", r.Sym.Name())
 	}
 	reg, digit := op[1]>>3&7, byte(0)
 	switch op[0] {
@@ -182,7 +182,7 @@ func (l *linker) immediate(n *node, sec *section, r object.Reloc) error {
 	case 0x3b: // CMPL
 		op[0], digit = 0x81, 7
 	default:
-		return fmt.Errorf("instruction of unknown form refers to %s", r.Sym.Name())
+		return refuse(n.key.Name, "has an instruction of a form that is not known here, which refers to %s", r.Sym.Name())
 	}
 	op[1] = 0xc0 | digit<<3 | reg
 	if rex != 0 {

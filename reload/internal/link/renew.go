@@ -92,6 +92,27 @@ func (l *linker) sameType(name string) bool {
 	return !base.IsZero() && l.fingerprint(base) == l.fingerprint(s)
 }
 
+// methodsOfTypes returns the functions in the method tables of the patch's types: they stay known as long as these.
+func (l *linker) methodsOfTypes() map[*node]bool {
+	set := map[*node]bool{}
+	for _, n := range l.nodes {
+		if n.base || !n.sym.IsGoType() {
+			continue
+		}
+		for r := range n.sym.Relocs() {
+			if r.Type != object.MethodOff {
+				continue
+			}
+			if def := l.definition(r.Sym); def.Kind() == object.Text {
+				if m := l.byKey[keyOf(def)]; m != nil {
+					set[m] = true
+				}
+			}
+		}
+	}
+	return set
+}
+
 // knows reports whether the image or the objects of the build have anything of a declaration.
 func (h *Host) knows(name string) bool {
 	for _, abi := range []uint16{0, object.ABIInternal} {

@@ -304,7 +304,7 @@ func (l *linker) find(s object.Sym, add bool) (target, error) {
 		return target{node: n}, nil
 	}
 	if addr, ok := l.address(key); ok {
-		return target{addr: addr}, nil
+		return target{addr: addr}, l.checkVariable(key, sym)
 	}
 	if isItabSym(key.Name) {
 		return l.newItab(sym, add)

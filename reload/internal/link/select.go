@@ -191,6 +191,9 @@ func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bo
 		l.fresh[key] = true
 	case rest == "" || rest == "-fm":
 		r.entry = entry
+		if err := l.checkCall(key, s); err != nil {
+			return err
+		}
 	case transient.MatchString(rest):
 		l.fresh[key] = true
 	default:
@@ -472,7 +475,7 @@ func (l *linker) fingerprint(s object.Sym) string {
 		h.Write(binary.LittleEndian.AppendUint64(nil, uint64(r.Off)<<16|uint64(r.Type)))
 		h.Write(binary.LittleEndian.AppendUint64(nil, uint64(r.Add)))
 		if r.Sym.Obj != nil {
-			h.Write([]byte(r.Sym.Name()))
+			h.Write([]byte(l.nameOf(r.Sym)))
 		}
 		h.Write([]byte{0})
 	}

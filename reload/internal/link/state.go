@@ -23,6 +23,7 @@ type State struct {
 
 	Born         map[Key]Symbol      // symbols that patches brought, or that they moved away from the image's
 	Was          map[string][]string // by function: the names that it got later, and under which it goes on
+	Layouts      map[string]string   // by type that is not the build's: what code takes for granted of it
 	Renewed      map[string]bool     // declarations that are not those of the build: nothing of the image that mentions them counts
 	Bodies       map[uint64]Body     // by first address: functions whose live body is not the image's
 	Lines        map[uint64]Lines    // by address of a runtime._func: line tables that differ from the image's
@@ -42,7 +43,7 @@ type State struct {
 // A Symbol is one that a patch brought.
 type Symbol struct {
 	Addr   uint64
-	Print  string // of a type that is not the build's: its fingerprint
+	Print  string // of a type or variable that is not the build's: what must be the same of it
 	Stable bool   // the same in any version of the source that the build's objects were made from
 }
 
@@ -80,6 +81,7 @@ func (s *State) clone() *State {
 	c := *s
 	c.Born = orNew(maps.Clone(s.Born))
 	c.Renewed = orNew(maps.Clone(s.Renewed))
+	c.Layouts = orNew(maps.Clone(s.Layouts))
 	c.Was = orNew(maps.Clone(s.Was))
 	c.Bodies = orNew(maps.Clone(s.Bodies))
 	c.Lines = orNew(maps.Clone(s.Lines))

@@ -258,11 +258,16 @@ func (l *linker) result() *Result {
 	}
 
 	stats := Stats{Replaced: len(l.roots), Linked: len(l.nodes) - len(l.roots), Bytes: len(p.Text) + len(p.ROData) + len(p.Data)}
+	ofTypes := l.methodsOfTypes()
 	for key, n := range l.byKey {
 		if _, ok := l.address(key); !ok || l.fresh[key] {
-			born := Symbol{Addr: n.addr, Stable: n.base || isTypeSym(key.Name)}
-			if isTypeSym(key.Name) && !n.base {
+			born := Symbol{Addr: n.addr, Stable: n.base || isTypeSym(key.Name) || ofTypes[n]}
+			switch {
+			case n.base:
+			case isTypeSym(key.Name):
 				born.Print = l.fingerprint(n.sym)
+			case n.sym.Kind().IsData() && !isGenerated(key.Name):
+				born.Print = l.printVariable(n.sym)
 			}
 			s.Born[key] = born
 		}

@@ -51,6 +51,7 @@ func (b *builder) emit() *Stub {
 	}
 	s.Imports = slices.Sorted(maps.Keys(paths))
 	b.report(s)
+	s.Layouts = b.layouts()
 	for i := range b.in.Added {
 		s.Inits = append(s.Inits, b.initName(i))
 	}

@@ -122,6 +122,9 @@ type Stub struct {
 	// must never be linked.
 	Hollow []*types.Func
 
+	// Layouts are those of the types that the code may look into, with real fields in place of stand-ins.
+	Layouts []Layout
+
 	// Inits are the names of the functions of Added.
 	Inits []string
 
