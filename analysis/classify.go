@@ -167,6 +167,8 @@ func (k *classifier) added(d *decl.Decl) {
 		kind = k.blank(d, k.newFacts(k.name(d)))
 	case k.otherReceiver(d):
 		kind = edit.ReceiverKind
+	case d.Kind == decl.Var && d.HasPragma():
+		kind = edit.EmbedPattern
 	case d.Kind == decl.Method && k.came(d.Recv):
 		kind = edit.NewTypeMethod
 	}

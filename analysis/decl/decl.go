@@ -221,6 +221,11 @@ func (d *Decl) IsAlias() bool {
 	return ok && spec.Assign.IsValid()
 }
 
+// HasPragma reports whether //go: directives belong to d.
+func (d *Decl) HasPragma() bool {
+	return d.Part(Pragma) != 0 && d.Part(Pragma) != Hash(newHasher().sum)
+}
+
 // HasLocalTypes reports whether types are declared in functions of d.
 func (d *Decl) HasLocalTypes() bool { return d.locals }
 

@@ -168,8 +168,7 @@ func TestLink(t *testing.T) {
 		"main.f":    strings.NewReplacer("func f(x int)", "func f(x string, y int)", "f(len(os.Args))", `f("", len(os.Args))`).Replace(program),
 	} {
 		t.Run(name+" of another type is refused", func(t *testing.T) {
-			src := strings.Replace(src, "old ", "new", 1)
-			src = strings.Replace(src, "return fmt", "_ = len(kept); return fmt", 1)
+			src := strings.Replace(src, `"old ", x`, `"new", x, len(kept)`, 1)
 			_, err := f.link(src, nil, "main.f")
 			var refusal *Refusal
 			if !errors.As(err, &refusal) || refusal.Symbol != name {

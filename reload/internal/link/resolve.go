@@ -396,7 +396,7 @@ func (l *linker) choose(key Key, def object.Sym) (object.Sym, error) {
 		}
 	case stub.Hollow[key.Name]:
 		l.needBody[key.Name] = true
-	case def.Kind().IsData() && !isGenerated(key.Name) && def.Kind() != object.BSS && def.Kind() != object.NoPtrBSS:
+	case def.Kind().IsData() && !isGenerated(key.Name) && !l.req.New[key.Name] && def.Kind() != object.BSS && def.Kind() != object.NoPtrBSS:
 		return def, refuse(key.Name, "is a package variable that the program lacks, and has a value")
 	}
 	return def, nil

@@ -52,8 +52,14 @@ func (b *builder) emit() *Stub {
 	s.Imports = slices.Sorted(maps.Keys(paths))
 	b.report(s)
 	s.Layouts = b.layouts()
-	for i := range b.in.Added {
-		s.Inits = append(s.Inits, b.initName(i))
+	for i, init := range b.in.Added {
+		name := b.initName(i)
+		if b.decls[init.Lhs[0]].body {
+			name = "init" // of the package: it initialises all that have kept their initialisers
+		}
+		if !slices.Contains(s.Inits, name) {
+			s.Inits = append(s.Inits, name)
+		}
 	}
 	return s
 }
@@ -165,6 +171,11 @@ func (b *builder) report(s *Stub) {
 	}
 	for _, v := range b.in.Init {
 		asked[v] = true
+	}
+	for _, init := range b.in.Added {
+		for _, v := range init.Lhs {
+			asked[v] = true
+		}
 	}
 	for _, f := range b.files {
 		for _, d := range f.decls {

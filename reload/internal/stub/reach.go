@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/types"
+	"slices"
 )
 
 // A builder finds what the wanted declarations reach. Everything in it only grows.
@@ -41,8 +42,9 @@ type builder struct {
 
 	foreign map[*types.Package]bool // packages whose methods are called
 
-	needs map[string]map[string]bool // import path → names, for the paths of ImportFirst
-	added map[types.Object]int       // numbers of Added, by the first variable
+	needs    map[string]map[string]bool // import path → names, for the paths of ImportFirst
+	added    map[types.Object]int       // numbers of Added, by the first variable
+	nameless []*types.Initializer       // those of types that have no name here
 }
 
 // A job is a body to walk and its distance from the recompile set in calls.
@@ -125,8 +127,8 @@ func (b *builder) want() error {
 				return fmt.Errorf("%s: no such variable to initialise", v.Name())
 			}
 			b.use(d)
-			if d.body {
-				return &UnfitError{v.Name(), "is a new variable of a type that has no name here"}
+			if d.body && !slices.Contains(b.nameless, init) {
+				b.nameless = append(b.nameless, init)
 			}
 		}
 		b.walk(b.decls[init.Lhs[0]].file, init.Rhs, 0)

@@ -164,5 +164,10 @@ func Build(in Input) (*Stub, error) {
 	if err := b.checkLayouts(); err != nil {
 		return nil, err
 	}
-	return b.emit(), nil
+	s := b.emit()
+	// The package's init function initialises one, and must not initialise more.
+	if len(b.nameless) > 0 && len(b.nameless)+len(in.Init)+len(s.Reinit) > 1 {
+		return nil, &UnfitError{b.nameless[0].Lhs[0].Name(), "is a new variable of a type that has no name here, and not the only one that is to be initialised so"}
+	}
+	return s, nil
 }
