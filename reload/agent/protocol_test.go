@@ -225,10 +225,17 @@ func TestConversation(t *testing.T) {
 		if _, err := conn.Write(test.bytes); err != nil {
 			t.Fatal(err)
 		}
-		if err := conn.(*net.UnixConn).CloseWrite(); err != nil {
-			t.Fatal(err)
+		// Who hangs up after a whole request takes it back; what is cut short is only known to be so then.
+		hangUp := func() {
+			if err := conn.(*net.UnixConn).CloseWrite(); err != nil && !errors.Is(err, syscall.ENOTCONN) {
+				t.Fatal(err)
+			}
+		}
+		if test.name == "a promise" || test.name == "half a length" {
+			hangUp()
 		}
 		kind, payload, err := patch.ReadFrame(conn, patch.MaxReply)
+		hangUp()
 		if err != nil || kind != patch.KindError {
 			t.Errorf("%s: answer is kind %d, %v", test.name, kind, err)
 		} else if e := patch.DecodeError(payload); e.Code != patch.Corrupt || !strings.Contains(e.Message, test.part) {
