@@ -138,7 +138,7 @@ func (k *classifier) newInstances(before, after *facts.Decl) ([]string, error) {
 		return nil, nil
 	}
 	// What depends on type parameters carries the name of its declaration, and nobody else can have made it.
-	all, err := k.before.factsOf(k.ctx, importOrder(k.old))
+	all, err := k.before.factsOf(k.ctx, importOrder(k.old, k.old.Packages()))
 	if err != nil {
 		return nil, err
 	}

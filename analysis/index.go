@@ -142,10 +142,11 @@ func BuildIndex(ctx context.Context, snap *snapshot.Snapshot, env Env, index *In
 func (s *Session) BuildIndex(ctx context.Context, snap *snapshot.Snapshot) error {
 	s.mu.Lock()
 	s.bound()
-	v, err := s.view(ctx, snap)
+	v := s.view(snap)
+	err := v.settle(ctx, snap.Packages())
 	s.mu.Unlock()
 	if err == nil {
-		_, err = v.factsOf(ctx, importOrder(snap))
+		_, err = v.factsOf(ctx, importOrder(snap, snap.Packages()))
 	}
 	return err
 }

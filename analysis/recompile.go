@@ -24,6 +24,9 @@ func (c *comparison) recompile() error {
 	if !slices.ContainsFunc(c.changed, edited) && len(c.new.Packages()) == len(c.old.Packages()) {
 		return nil // nor did any package join
 	}
+	if err := c.settle(); err != nil {
+		return err
+	}
 	before, err := c.program(c.before)
 	if err != nil {
 		return err
@@ -190,7 +193,7 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 		inOrder[pkg.Path] = pkg
 	}
 	differs := make(map[string]bool)
-	for _, p := range importOrder(c.new) {
+	for _, p := range importOrder(c.new, c.new.Packages()) {
 		pkg := inOrder[p.Path]
 		set := PackageSet{Path: p.Path, Context: c.context(p, differs)}
 		if pkg == nil {
@@ -295,7 +298,7 @@ func (c *comparison) context(p *snapshot.Package, differs map[string]bool) *Cont
 // that others import, directly or not.
 func (c *comparison) withContext(sets []PackageSet) []PackageSet {
 	imported := make(map[string]bool)
-	order := importOrder(c.new)
+	order := importOrder(c.new, c.new.Packages())
 	for _, p := range slices.Backward(order) {
 		if imported[p.Path] || slices.ContainsFunc(sets, func(s PackageSet) bool { return s.Path == p.Path && s.Checked != nil }) {
 			for _, imp := range p.Imports {

@@ -184,13 +184,17 @@ func (c *comparison) add(k edit.Kind, name string, at place, detail string) {
 	})
 }
 
-// views finds out how the packages of both snapshots see each other.
-func (c *comparison) views() (err error) {
-	if c.before, err = c.view(c.ctx, c.old); err == nil {
-		c.after, err = c.view(c.ctx, c.new)
+// views finds out how the packages of both snapshots see each other. In a draft, check settles what it needs of the new one.
+func (c *comparison) views() error {
+	c.before, c.after = c.view(c.old), c.view(c.new)
+	if err := c.before.settle(c.ctx, c.old.Packages()); err != nil || c.draft {
+		return err
 	}
-	return err
+	return c.settle()
 }
+
+// settle finds out how all packages of the new snapshot look.
+func (c *comparison) settle() error { return c.after.settle(c.ctx, c.new.Packages()) }
 
 // diff finds the packages that differ, and in what.
 func (c *comparison) diff() error {
@@ -300,8 +304,9 @@ func importsAmbiguously(f *decl.File) bool {
 	return false
 }
 
-// importOrder returns the Local packages of a snapshot so that each comes after those that it imports, directly or not.
-func importOrder(snap *snapshot.Snapshot) []*snapshot.Package {
+// importOrder returns the Local ones of packages of a snapshot and of those that they import, directly or not, each after
+// what it imports.
+func importOrder(snap *snapshot.Snapshot, packages []*snapshot.Package) []*snapshot.Package {
 	var order []*snapshot.Package
 	visited := make(map[*snapshot.Package]bool)
 	var visit func(p *snapshot.Package)
@@ -315,7 +320,7 @@ func importOrder(snap *snapshot.Snapshot) []*snapshot.Package {
 		}
 		order = append(order, p)
 	}
-	for _, p := range snap.Packages() {
+	for _, p := range packages {
 		visit(p)
 	}
 	return order
@@ -323,7 +328,7 @@ func importOrder(snap *snapshot.Snapshot) []*snapshot.Package {
 
 // inImportOrder sorts Local packages of a snapshot as importOrder does.
 func inImportOrder(snap *snapshot.Snapshot, packages []*snapshot.Package) []*snapshot.Package {
-	return slices.DeleteFunc(importOrder(snap), func(p *snapshot.Package) bool { return !slices.Contains(packages, p) })
+	return slices.DeleteFunc(importOrder(snap, packages), func(p *snapshot.Package) bool { return !slices.Contains(packages, p) })
 }
 
 // check type-checks what changed, and what relies on it and may not compile any more.
@@ -338,11 +343,20 @@ func (c *comparison) check() error {
 			p.broken = true
 		}
 	}
+	var imported []*snapshot.Package
+	for _, p := range c.changed {
+		for _, imp := range p.new.Package.Imports {
+			imported = append(imported, c.new.Package(imp))
+		}
+	}
+	if err := c.after.settle(c.ctx, imported); err != nil {
+		return err
+	}
 	near, err := c.likelyBodies()
 	if err != nil {
 		return err
 	}
-	for _, p := range importOrder(c.new) {
+	for _, p := range importOrder(c.new, c.new.Packages()) {
 		relies := slices.ContainsFunc(p.Imports, func(imp string) bool { return c.suspect[imp] })
 		if relies {
 			c.suspect[p.Path] = true

@@ -216,8 +216,8 @@ func TestIndex(t *testing.T) {
 	signature := edited(t, c.old, "p/p.go", "type T struct{}", "type T struct{ a int }")
 	key := func(snap *snapshot.Snapshot) factKey {
 		t.Helper()
-		v, err := s.view(context.Background(), snap)
-		if err != nil {
+		v := s.view(snap)
+		if err := v.settle(context.Background(), snap.Packages()); err != nil {
 			t.Fatal(err)
 		}
 		return v.key(snap.Package("example.com/m/q"))

@@ -17,14 +17,16 @@ import (
 )
 
 // A view is one snapshot as its packages see each other. Export data tell what the build's packages look like to those
-// that import them; packages that look otherwise now, and those that import such, are checked from source. Nothing in a
-// view changes once it is made.
+// that import them; packages that look otherwise now, and those that import such, are checked from source. Of which packages
+// that is known is up to settle: a package can be checked, and have a key, when those that it imports are settled, and be
+// loaded when it is itself.
 type view struct {
 	*Session
 	snapshot *snapshot.Snapshot
 	salt     string
 	fresh    map[string]*types.Package // packages that look otherwise than the build's
 	sees     map[string]factKey        // of these: what importers see of the package and of what it relies on
+	settled  map[string]bool           // packages that were looked at, with all that they import
 }
 
 // A freshPackage is a package that was checked without bodies for the sake of those that import it.
@@ -40,26 +42,36 @@ type freshKey struct {
 	sees factKey
 }
 
-// view returns a snapshot's view.
-func (s *Session) view(ctx context.Context, snap *snapshot.Snapshot) (*view, error) {
+// view returns a snapshot's view, in which nothing is settled.
+func (s *Session) view(snap *snapshot.Snapshot) *view {
 	v := &view{
 		Session: s, snapshot: snap,
 		salt:  fmt.Sprintf("%s %s %t", s.env.Toolchain, runtime.Version(), s.env.Profiled),
-		fresh: make(map[string]*types.Package), sees: make(map[string]factKey),
+		fresh: make(map[string]*types.Package), sees: make(map[string]factKey), settled: make(map[string]bool),
 	}
 	if s.built == nil {
 		if s.built = s.env.Built; s.built == nil {
 			s.built = snap
 		}
 	}
-	for _, p := range importOrder(snap) {
+	return v
+}
+
+// settle finds out how packages look, and all that they import.
+func (v *view) settle(ctx context.Context, packages []*snapshot.Package) error {
+	s, snap := v.Session, v.snapshot
+	for _, p := range importOrder(snap, packages) {
+		if v.settled[p.Path] {
+			continue
+		}
+		v.settled[p.Path] = true
 		built := s.built.Package(p.Path)
 		relies := slices.ContainsFunc(p.Imports, func(imp string) bool { return v.fresh[imp] != nil })
 		if p.Name == "main" || !relies && built != nil && (built.SameSource(p) || v.looksAlike(built, p)) {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		source := decl.Load(snap, p.Path)
 		if len(p.Files) == 0 || len(syntaxErrors(source, snap.Rel)) > 0 {
@@ -70,11 +82,11 @@ func (s *Session) view(ctx context.Context, snap *snapshot.Snapshot) (*view, err
 		if !ok {
 			checked, _, err := s.importer.check(checking{source: source, fset: snap.Fset(), bodies: map[string]bool{}, rel: snap.Rel, fresh: v.fresh})
 			if err != nil {
-				return nil, err
+				return err
 			}
 			f.types = checked.Types
 			if f.same, err = s.looksBuilt(checked.Types); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		f.used = s.comparisons
@@ -83,7 +95,7 @@ func (s *Session) view(ctx context.Context, snap *snapshot.Snapshot) (*view, err
 			v.fresh[p.Path], v.sees[p.Path] = f.types, key.sees
 		}
 	}
-	return v, nil
+	return nil
 }
 
 // looksAlike reports whether two versions of a package are the same but for what no other package can see.
