@@ -8,6 +8,7 @@ import (
 	"github.com/limeade-go/limeade/analysis/decl"
 	"github.com/limeade-go/limeade/analysis/edit"
 	"github.com/limeade-go/limeade/analysis/facts"
+	"github.com/limeade-go/limeade/analysis/snapshot"
 )
 
 // split takes changes of what is declared under a name apart: one declaration went, and another one came.
@@ -106,6 +107,9 @@ func (c *comparison) ripple(before, after *program) *ripple {
 			if d.Kind == decl.Func || d.Kind == decl.Method {
 				r.new = append(r.new, d.Name)
 			}
+			if d.Kind == decl.Const && c.hasAssembly(now.Path) {
+				c.add(edit.Assembly, d.Name, c.placeIn(after, d.Name), "it may use the constant, through go_asm.h")
+			}
 			if kind, ok := followerKinds[d.Kind]; ok && !r.edited[d.Name] {
 				c.add(kind, d.Name, c.placeIn(after, d.Name), "it is made of what changed")
 			}
@@ -164,6 +168,11 @@ func onlyLiterals(c decl.Change) bool {
 // tagged reports whether the type of that name was edited and only struct tags are others.
 func (c *comparison) tagged(name string) bool {
 	return slices.ContainsFunc(c.report.Edits, func(e edit.Edit) bool { return e.Kind == edit.FieldTag && e.Decl == name })
+}
+
+// hasAssembly reports whether there is assembly in a package.
+func (c *comparison) hasAssembly(path string) bool {
+	return slices.ContainsFunc(c.new.Package(path).Other, func(o snapshot.OtherFile) bool { return o.Kind == snapshot.Assembly })
 }
 
 // followerKinds are the kinds of edits of declarations that are not edited, and of which the type or value is made of
