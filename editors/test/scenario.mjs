@@ -88,6 +88,8 @@ export async function scenario(t, editor, port) {
   const status = (text) => see(`status ${text}`, async () => (await editor.status()).includes(text))
   /** @param {string} file */
   const warnings = async (file) => (await editor.warnings()).filter((w) => w.source === 'limeade' && w.file === file)
+  /** @param {string} title of a lens */
+  const lens = (title) => see(`lens ${title}`, async () => (await editor.lenses()).includes(title))
   const silent = () => see('no warning', async () => (await warnings('shop.go')).length === 0)
 
   let failed = false
@@ -108,7 +110,8 @@ export async function scenario(t, editor, port) {
       const all = await warnings('shop.go')
       return all.length === 1 && all[0].severity === 'warning' && all[0]
     })
-    assert.deepEqual(warning, { file: 'shop.go', line: 10, code: 'LMD0301', source: 'limeade', severity: 'warning' })
+    assert.deepEqual(warning, { file: 'shop.go', line: 11, code: 'LMD0301', source: 'limeade', severity: 'warning' })
+    await lens('restart required')
     await status('restart required')
   }
 
@@ -132,13 +135,14 @@ export async function scenario(t, editor, port) {
     await editor.edit('"Hello', '"Welcome')
     await editor.save()
     await status('shop gen 0, 1 pending')
-    await see('the lens', async () => (await editor.lenses()).includes('hot: refresh'))
+    await lens('hot: refresh')
     await greets('Hello')
     assert.deepEqual(await warnings('shop.go'), [])
     await editor.picture?.('palette')
     await editor.press('refresh')
     await status('shop gen 1')
     await greets('Welcome')
+    await see('no lens', async () => (await editor.lenses()).length === 0)
     await editor.picture?.('refreshed')
   })
 

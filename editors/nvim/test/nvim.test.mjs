@@ -85,7 +85,7 @@ for (const nvim of versions) {
         const list = async () => JSON.parse(await ask('json_encode(getqflist())'))
         const [entry] = await until('the list', async () => (await list()).length > 0 && list(), editor.dump)
         assert.match(entry.text, /^restart LMD0302 main.Shop: /)
-        assert.deepEqual([entry.lnum, entry.type], [10, 'W'])
+        assert.deepEqual([entry.lnum, entry.type], [11, 'W'])
         await command('cclose')
       })
       await t.test('checkhealth finds nothing wrong', async () => {

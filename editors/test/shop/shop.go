@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log"
 	"net/http"
 	"sync"
 )
@@ -24,5 +25,7 @@ func (s *Shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.visitors++
 	n := s.visitors
 	s.mu.Unlock()
-	fmt.Fprintln(w, s.Greeting(n))
+	greeting := s.Greeting(n)
+	log.Print(greeting)
+	fmt.Fprintln(w, greeting)
 }

@@ -169,8 +169,9 @@ class Explanations implements vscode.TextDocumentContentProvider {
   }
 
   async show({ code, text }: Explanation): Promise<void> {
-    this.texts.set(code, text)
-    const document = await vscode.workspace.openTextDocument(vscode.Uri.from({ scheme: Explanations.scheme, path: code }))
+    const uri = vscode.Uri.from({ scheme: Explanations.scheme, path: `${code}.md` }) // VS Code wraps the lines of such files
+    this.texts.set(uri.path, text)
+    const document = await vscode.workspace.openTextDocument(uri)
     await vscode.window.showTextDocument(document, { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true, preview: true })
   }
 }

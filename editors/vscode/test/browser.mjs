@@ -141,8 +141,11 @@ export class Code {
     await widget.locator('.find-part .matchesCount', { hasText: '1 of 1' }).waitFor()
     await page.keyboard.press('Control+Alt+Enter')
     await page.locator('.view-line', { hasText: to }).first().waitFor()
-    await page.keyboard.press('Escape')
-    await page.locator('.find-widget.visible').waitFor({ state: 'hidden' })
+    await until('the find widget is closed', async () => {
+      await this.focus()
+      await page.keyboard.press('Escape')
+      return widget.waitFor({ state: 'hidden', timeout: 2000 }).then(() => true)
+    })
   }
 
   /** The text of the status bar's item of this extension. */
@@ -164,7 +167,7 @@ export class Code {
   async dump() {
     const file = path.join(this.user, '..', 'failure.png')
     await this.page.screenshot({ path: file })
-    const logs = await run('sh', ['-c', `cat ${this.user}/logs/*/exthost*/limeade.limeade/*.log`]).catch(String)
+    const logs = await run('sh', ['-c', `find ${this.user} -name Limeade.log -exec cat {} +`]).catch(String)
     return `${file}\n${await this.page.locator('body').innerText()}\n${logs}\n${this.log()}`
   }
 }

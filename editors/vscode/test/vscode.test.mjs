@@ -32,6 +32,7 @@ test('VS Code', async (t) => {
   ])
   await run(path.join(bin, 'vsce'), ['package', '--no-dependencies', '--skip-license', '--out', path.join(dir, 'gopls.vsix')], { cwd: beside })
 
+  const begun = Date.now()
   const code = await Code.start({ dir, project, env, extensions: [path.join(here, 'limeade.vsix'), path.join(dir, 'gopls.vsix')] })
   const { page } = code
   const titles = { run: 'Limeade: Run', rollback: 'Limeade: Roll Back' }
@@ -58,6 +59,7 @@ test('VS Code', async (t) => {
 
   /** @param {string} name */
   async function picture(name) {
+    if (name === 'refreshed') t.diagnostic(`installed, run, edited and refreshed in ${Math.round((Date.now() - begun) / 1000)} s`)
     const images = process.env.LIMEADE_IMAGES
     if (!images) return
     await mkdir(images, { recursive: true })
@@ -81,6 +83,19 @@ test('VS Code', async (t) => {
       await until('the server runs', async () => (await code.status()).trim() === 'Limeade', editor.dump)
     })
     await scenario(t, editor, port)
+    await t.test('check lists what is not live', async () => {
+      await code.replace('sold int', 'sold bool')
+      await editor.save()
+      await code.command('Limeade: Check')
+      await page.locator('.quick-input-list .monaco-list-row', { hasText: 'restart LMD0302' }).click()
+      await page.locator('.statusbar-item', { hasText: 'Ln 11, Col 6' }).waitFor()
+    })
+    await t.test('a code is explained', async () => {
+      await page.keyboard.press('Control+.')
+      await page.locator('.action-widget .monaco-list-row', { hasText: 'explain LMD0302' }).click()
+      await page.locator('.view-line', { hasText: 'What to do' }).waitFor()
+      await picture('explained')
+    })
     await t.test('it is activated fast', async () => {
       await code.command('Developer: Show Running Extensions')
       const row = page.locator('.runtime-extensions-editor .monaco-list-row', { hasText: 'Limeade' })
