@@ -215,6 +215,7 @@ type Checked struct {
 
 	source decl.Source     // keeps the syntax of Files alive
 	bodies map[string]bool // link names of the functions that kept their bodies; nil: all
+	draft  bool            // it lacks bodies of methods of generic types
 }
 
 // ToolchainError says that the source or the export data of a package is of a newer Go than this program was built

@@ -131,6 +131,7 @@ type checking struct {
 	source decl.Source
 	fset   *token.FileSet
 	bodies map[string]bool           // link names of the functions whose bodies are checked; nil: all
+	draft  bool                      // methods of generic types that are not in bodies go without theirs
 	rel    func(string) string       // for errors
 	fresh  map[string]*types.Package // packages that take the place of what the build left
 	// directives says that errors stand where //line directives say: the source was generated.
@@ -143,7 +144,7 @@ func (im *importer) check(c checking) (*Checked, []SourceError, error) {
 	if needs := newer(pkg.GoVersion); needs != "" {
 		return nil, nil, &ToolchainError{Package: pkg.Path, Needs: needs, Built: runtime.Version()}
 	}
-	checked := &Checked{Package: pkg, Fset: c.fset, source: c.source, bodies: c.bodies, Info: newInfo()}
+	checked := &Checked{Package: pkg, Fset: c.fset, source: c.source, bodies: c.bodies, draft: c.draft && c.bodies != nil, Info: newInfo()}
 	checked.Files = c.files()
 	var list []SourceError
 	resolver := &resolver{im: im, pkg: pkg, fresh: c.fresh}
@@ -188,7 +189,7 @@ func (c *checking) files() []*ast.File {
 	var files []*ast.File
 	names := make(map[*ast.FuncDecl]string)
 	for _, d := range c.source.Decls() {
-		if fn := d.Func(); fn != nil && c.bodies != nil && fn.Body != nil && !d.IsGeneric() && !d.HasLocalTypes() && fn.Name.Name != "init" {
+		if fn := d.Func(); fn != nil && c.bodies != nil && fn.Body != nil && fn.Type.TypeParams == nil && (c.draft || !d.IsGeneric()) && !d.HasLocalTypes() && fn.Name.Name != "init" {
 			names[fn] = facts.DeclName(c.source.Package, d)
 		}
 	}

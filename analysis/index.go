@@ -205,7 +205,7 @@ func (v *view) collect(p *snapshot.Package, key factKey) (*facts.Package, error)
 	if len(syntaxErrors(decl.Load(v.snapshot, p.Path), v.snapshot.Rel)) > 0 {
 		return nil, nil
 	}
-	checked, list, err := v.check(p, nil)
+	checked, list, err := v.check(p, nil, false)
 	if err != nil || len(list) > 0 {
 		return nil, err
 	}

@@ -326,23 +326,21 @@ func (s *set) pushMaker(d *facts.Decl, reason Reason) {
 // call such a method, and a value of a type that has d is in their own code or in what is inlined there. With a profile
 // it guesses, of func values too, and any such call may be one (cmd/compile/internal/devirtualize/pgo.go).
 func (p *program) seesThrough(d *facts.Decl) []string {
-	call := p.owner[d.Name].Names[d.Call]
+	call, generic := p.owner[d.Name].Names[d.Call], d.Flags&facts.Generic != 0
 	var names []string
-	look := func(pkg *facts.Package, user *facts.Decl) {
-		if (isFunc(user) || user.Kind == decl.Var) && user.Calls(pkg, call, d.Flags&facts.Generic != 0) {
-			names = append(names, user.Name)
+	for _, pkg := range p.order {
+		if _, ok := pkg.Number(call); !ok && !generic {
+			continue
 		}
-	}
-	if p.env.Profiled {
-		for _, pkg := range p.order {
-			for i := range pkg.Decls {
-				look(pkg, &pkg.Decls[i])
+		for i := range pkg.Decls {
+			if user := &pkg.Decls[i]; (isFunc(user) || user.Kind == decl.Var) && user.Calls(pkg, call, generic) {
+				names = append(names, user.Name)
 			}
 		}
-	} else {
-		for name := range p.holders(p.receivers(d)) {
-			look(p.owner[name], p.decl(name))
-		}
+	}
+	if len(names) > 0 && !p.env.Profiled {
+		holders := p.holders(p.receivers(d))
+		names = slices.DeleteFunc(names, func(name string) bool { return !holders[name] })
 	}
 	slices.Sort(names)
 	return names
@@ -363,9 +361,15 @@ func (p *program) holders(typs map[string]bool) map[string]bool {
 		}
 	}
 	for _, pkg := range p.order {
+		var numbers []uint32
+		for typ := range typs {
+			if n, ok := pkg.Number(typ); ok {
+				numbers = append(numbers, n)
+			}
+		}
 		for i := range pkg.Decls {
 			d := &pkg.Decls[i]
-			if slices.ContainsFunc(d.Holds, func(n uint32) bool { return typs[pkg.Names[n]] }) {
+			if len(numbers) > 0 && slices.ContainsFunc(d.Holds, func(n uint32) bool { return slices.Contains(numbers, n) }) {
 				add(d)
 			}
 		}

@@ -35,7 +35,7 @@ func (c *comparison) checkedPackage(path string, bodies map[string]bool) (*Check
 	if wanted != nil {
 		maps.Copy(wanted, had)
 	}
-	checked, list, err := c.after.check(p, wanted)
+	checked, list, err := c.after.check(p, wanted, false)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (c *comparison) recall(p *snapshot.Package, bodies map[string]bool) (*Check
 		if r.key != key || r.importer != c.importer.generation {
 			continue
 		}
-		if !r.checked.covers(bodies) {
+		if !r.checked.covers(bodies) || r.checked.draft && !c.draft {
 			return nil, r.checked.bodies
 		}
 		c.recent = append(slices.Delete(c.recent, i, i+1), r)

@@ -186,8 +186,11 @@ func (c *comparison) placeIn(prog *program, name string) place {
 
 // sets turns a set into what the report shows, with type-checked packages.
 func (c *comparison) sets(s *set) ([]PackageSet, error) {
-	var sets []PackageSet
-	need := s.bodies()
+	var sets, named []PackageSet
+	var need map[string]map[string]bool
+	if !c.draft {
+		need = s.bodies()
+	}
 	inOrder := make(map[string]*facts.Package)
 	for _, pkg := range s.order {
 		inOrder[pkg.Path] = pkg
@@ -235,6 +238,10 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 			sets = append(sets, set)
 			continue
 		}
+		if c.draft {
+			named = append(named, PackageSet{Path: pkg.Path})
+			continue
+		}
 		bodies := need[pkg.Path]
 		if added {
 			bodies = nil // the order of initialisation follows from them
@@ -278,6 +285,9 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 	}
 	if edit.Worst(c.report.Edits) == edit.Restart {
 		return nil, nil
+	}
+	if c.draft {
+		return named, nil
 	}
 	return c.withContext(sets), nil
 }

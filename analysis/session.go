@@ -92,9 +92,9 @@ func (s *Session) Compare(ctx context.Context, old, new *snapshot.Snapshot) (*Re
 	return c.report, nil
 }
 
-// Draft is Compare for source on which somebody is working. Where a declaration needs a restart it does not look at the
-// bodies of functions that did not change, nor at packages that import what changed: there may be errors, and more to
-// say, and nothing is said of what to compile anew.
+// Draft is Compare for source on which somebody is working. Of what is to be compiled anew it only names the packages.
+// Where a declaration needs a restart it does not look at the bodies of functions that did not change, nor at packages that
+// import what changed: there may be errors, and more to say, and nothing is said of what to compile anew.
 func (s *Session) Draft(ctx context.Context, old, new *snapshot.Snapshot) (*Report, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -280,11 +280,11 @@ func (p *changedPackage) changedBodies() map[string]bool {
 	return names
 }
 
-// touchedFuncs returns the link names of the functions that came or changed.
-func (p *changedPackage) touchedFuncs() map[string]bool {
+// touched returns the link names of the declarations that came or changed.
+func (p *changedPackage) touched() map[string]bool {
 	names := make(map[string]bool)
 	for _, c := range p.delta.Decls {
-		if c.New != nil && c.New.Func() != nil && (c.Old == nil || c.Parts != 0 || c.Requalified) {
+		if c.New != nil && (c.Old == nil || c.Parts != 0 || c.Requalified) {
 			names[facts.DeclName(p.new.Package, c.New)] = true
 		}
 	}
@@ -384,15 +384,15 @@ func (c *comparison) check() error {
 			bodies = near[p.Path]
 		}
 		if bodies == nil && pkg != nil && c.draft {
-			bodies = pkg.touchedFuncs()
+			bodies = pkg.touched()
 			pkg.partial, c.partial = true, true
 		}
 		var list []SourceError
 		checked, _ := c.recall(p, bodies)
 		if checked == nil {
-			checked, list, err = c.after.check(p, bodies)
+			checked, list, err = c.after.check(p, bodies, c.draft)
 			if err == nil && len(list) > 0 && bodies != nil && !c.draft {
-				checked, list, err = c.after.check(p, nil) // all errors, unused imports among them
+				checked, list, err = c.after.check(p, nil, false) // all errors, unused imports among them
 			}
 			if err != nil {
 				return err
@@ -430,8 +430,8 @@ func (c *comparison) check() error {
 }
 
 // likelyBodies returns, for each package in which nothing but bodies changed, which bodies have to be checked: those that
-// changed, and those that are looked at when they are compiled, as far as the old source tells. Bodies that did not
-// change have no new errors.
+// changed, and if it is not a draft, those that are looked at when they are compiled, as far as the old source tells. Bodies
+// that did not change have no new errors.
 func (c *comparison) likelyBodies() (map[string]map[string]bool, error) {
 	likely := make(map[string]map[string]bool)
 	for _, p := range c.changed {
@@ -442,8 +442,8 @@ func (c *comparison) likelyBodies() (map[string]map[string]bool, error) {
 			likely[p.path()] = names
 		}
 	}
-	if len(likely) == 0 {
-		return nil, nil
+	if len(likely) == 0 || c.draft {
+		return likely, nil
 	}
 	prog, err := c.program(c.before)
 	if err != nil {
@@ -549,7 +549,7 @@ func (c *comparison) facts() error {
 			return fmt.Errorf("package %s: the source of the running build has errors", p.path())
 		}
 		if p.partial {
-			p.newFacts = facts.Collect(c.factsInput(c.new, p.checked)) // of what was looked at
+			p.newFacts = facts.Update(p.oldFacts, c.factsInput(c.new, p.checked), p.touched()) // enough to classify these
 			continue
 		}
 		key := c.after.key(p.new.Package)

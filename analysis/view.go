@@ -147,10 +147,10 @@ func (v *view) key(p *snapshot.Package) factKey {
 	return factKey(h.Sum(nil))
 }
 
-// check type-checks a package, with those bodies; nil stands for all.
-func (v *view) check(p *snapshot.Package, bodies map[string]bool) (*Checked, []SourceError, error) {
+// check type-checks a package, with those bodies; nil stands for all. See checking for drafts.
+func (v *view) check(p *snapshot.Package, bodies map[string]bool, draft bool) (*Checked, []SourceError, error) {
 	source := decl.Load(v.snapshot, p.Path)
-	return v.importer.check(checking{source: source, fset: v.snapshot.Fset(), fresh: v.fresh, bodies: bodies, rel: v.snapshot.Rel})
+	return v.importer.check(checking{source: source, fset: v.snapshot.Fset(), fresh: v.fresh, bodies: bodies, draft: draft, rel: v.snapshot.Rel})
 }
 
 // load returns a package as others see it.

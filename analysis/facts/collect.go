@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/limeade-go/limeade/analysis/decl"
 )
@@ -41,20 +42,28 @@ func Collect(in Input) *Package {
 }
 
 // Update returns the facts of a package of which only the functions in changed, by link name, differ from the version
-// that old tells of, and in nothing but their bodies: all else is taken over. Names grows only.
+// that old tells of, and in nothing but their bodies: all else but types in functions is taken over. Names grows only.
+// Where other declarations differ that are in changed, or are new, it tells the truth of these alone.
 func Update(old *Package, in Input, changed map[string]bool) *Package {
 	c := collector{
 		Input:   in,
-		pkg:     &Package{Path: old.Path, API: old.API, Names: slices.Clone(old.Names), Locals: old.Locals, Promotions: old.Promotions},
+		pkg:     &Package{Path: old.Path, API: old.API, Names: slices.Clone(old.Names)},
 		numbers: maps.Clone(old.number),
+		decls:   in.Source.Decls(),
 	}
-	for _, d := range in.Source.Decls() {
+	for _, d := range c.decls {
 		name := DeclName(in.Source.Package, d)
 		if o := old.Decl(name); o != nil && !changed[name] {
 			c.pkg.Decls = append(c.pkg.Decls, *o)
 			continue
 		}
 		c.decl(d)
+	}
+	c.locals()
+	for _, p := range old.Promotions {
+		if !strings.Contains(p.Type, "·") {
+			c.pkg.Promotions = append(c.pkg.Promotions, p)
+		}
 	}
 	c.pkg.index()
 	return c.pkg
@@ -476,8 +485,17 @@ func leaves(body *ast.BlockStmt) bool {
 
 // locals lists the types that are declared in functions, in the order in which the compiler numbers them.
 func (c *collector) locals() {
+	var with []*decl.Decl
+	for _, d := range c.decls {
+		if d.HasLocalTypes() {
+			with = append(with, d)
+		}
+	}
 	for _, f := range c.Source.Files {
 		for _, d := range f.Parsed.Syntax.Decls {
+			if !slices.ContainsFunc(with, func(w *decl.Decl) bool { return w.Pos >= d.Pos() && w.Pos <= d.End() }) {
+				continue
+			}
 			ast.Inspect(d, func(n ast.Node) bool {
 				spec, ok := n.(*ast.TypeSpec)
 				if !ok || spec.Assign.IsValid() {
