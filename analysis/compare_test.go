@@ -76,16 +76,28 @@ func check(t *testing.T, file string) {
 	t.Errorf("got:\n%s\nwant:\n%s", got, c.want)
 }
 
-// checkDraft makes sure that a draft says nothing else than the whole comparison does, and that one restart is as good as
-// all.
+// checkDraft makes sure that a draft says nothing else than the whole comparison does, that one restart is as good as
+// all, and that a comparison after it misses nothing.
 func checkDraft(t *testing.T, c testCase, whole *Report) {
-	draft, err := NewSession(c.env, nil).Draft(context.Background(), c.old, c.new)
+	s := NewSession(c.env, nil)
+	draft, err := s.Draft(context.Background(), c.old, c.new)
 	if err != nil {
 		t.Errorf("draft: %v", err)
 		return
 	}
+	after, err := s.Compare(context.Background(), c.old, c.new)
+	if err != nil {
+		t.Errorf("after the draft: %v", err)
+	} else if got, want := format(after, c.new), format(whole, c.new); got != want {
+		t.Errorf("after the draft:\n%s\nwant:\n%s", got, want)
+	} else if slices.ContainsFunc(after.Recompile, func(p PackageSet) bool { return p.Checked != nil && p.Checked.draft }) {
+		t.Error("what a draft checked is to be compiled")
+	}
 	if len(whole.Errors) > 0 {
 		return // it need not see them
+	}
+	if (len(draft.Recompile) > 0) != (len(whole.Recompile) > 0) {
+		t.Errorf("draft: %d packages to compile, want %d", len(draft.Recompile), len(whole.Recompile))
 	}
 	if len(draft.Errors) > 0 || edit.Worst(draft.Edits) != edit.Worst(whole.Edits) {
 		t.Errorf("draft: errors %v, worst %v, want %v", draft.Errors, edit.Worst(draft.Edits), edit.Worst(whole.Edits))
