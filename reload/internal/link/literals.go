@@ -156,6 +156,56 @@ func (l *linker) forgetLiterals(began map[spot]int, went map[[2]spot]int) error 
 	return nil
 }
 
+// remade returns the new code of a function literal of an initialiser that the process lacks, and which the refresh is
+// about: a variable that only new code refers to starts with it. Its own code is that of the build if it is about others.
+func (l *linker) remade(base object.Sym) (object.Sym, error) {
+	from, err := l.spotOf(base)
+	if err != nil {
+		return base, err
+	}
+	var to []spot
+	for _, p := range l.req.Pairs {
+		if p.from() == from {
+			to = append(to, p.to())
+		}
+	}
+	if len(to) == 0 {
+		return base, nil
+	}
+	var was, is []object.Sym
+	for i := range base.Obj.NumDefs() {
+		if s := base.Obj.Sym(i); s.Kind() == object.Text && s.Size() > 0 {
+			if was, err = l.appendMade(was, s, from); err != nil {
+				return base, err
+			}
+		}
+	}
+	for _, r := range l.roots {
+		if is, err = l.appendMade(is, r.node.sym, to[0]); err != nil {
+			return base, err
+		}
+	}
+	i := slices.Index(was, base)
+	if i < 0 || len(was) != len(is) || slices.ContainsFunc(to, func(at spot) bool { return at != to[0] }) {
+		return base, refuse(base.Name(), "is a function literal of the edit that the process lacks, and cannot be told from others of its line")
+	}
+	return is[i], nil
+}
+
+// appendMade appends a function literal of an initialiser to those that begin in a line, in the order of their numbers.
+func (l *linker) appendMade(list []object.Sym, s object.Sym, at spot) ([]object.Sym, error) {
+	if !isInitialiserLiteral(s.Name()) || strings.HasSuffix(s.Name(), "·f") {
+		return list, nil
+	}
+	begins, err := l.spotOf(s)
+	if err != nil || begins != at {
+		return list, err
+	}
+	list = append(list, s)
+	slices.SortFunc(list, func(a, b object.Sym) int { return compareNumbers(a.Name(), b.Name()) })
+	return list, nil
+}
+
 // A form is a live function literal.
 type form struct {
 	entry uint64

@@ -370,6 +370,9 @@ func (l *linker) choose(key Key, def object.Sym) (object.Sym, error) {
 		if l.needStale(key.Name) {
 			return base, nil
 		}
+		if isInitialiserLiteral(key.Name) {
+			return l.remade(base)
+		}
 		made := l.lib.Lookup(key.Name, key.ABI)
 		isMade := made.Obj != nil && l.stubObjs[made.Obj] != nil
 		if l.isWrapper(base) && (l.wrapsStale(base) || isMade && l.wrapsStale(made)) {
