@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"fmt"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -80,6 +81,9 @@ func checkSound(t *testing.T, v variant, c *editCase) {
 				t.Fatalf("%s: compiles, %v", step, err)
 			}
 			for _, place := range s.errors {
+				if file, _, _ := strings.Cut(path.Base(place), ":"); strings.Contains(failed.stderr, "import cycle not allowed") && strings.Contains(failed.stderr, " from "+file) {
+					continue // of cycles the go command names the files alone
+				}
 				if !strings.Contains(failed.stderr, place) {
 					t.Errorf("%s: the go command has no error at %s\n%s", step, place, failed.stderr)
 				}
