@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/limeade-go/limeade/analysis/edit"
 	"github.com/limeade-go/limeade/analysis/snapshot"
 	"github.com/limeade-go/limeade/reload"
 )
@@ -272,8 +273,9 @@ func (l *Live) Compare(ctx context.Context, buffers map[string][]byte) (*Differe
 	for _, e := range j.report.Errors {
 		d.Errors = append(d.Errors, SourceError(e))
 	}
-	if len(d.Errors) == 0 && j.settled() {
-		return d, nil
+	caveat := func(e edit.Edit) bool { return e.Verdict() == edit.Caveat }
+	if len(d.Errors) == 0 && j.settled() && !slices.ContainsFunc(j.report.Edits, caveat) {
+		return d, nil // a caveat is worth knowing also where no code changes
 	}
 	for _, e := range j.report.Edits {
 		p := j.pending(e)
