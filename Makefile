@@ -11,7 +11,8 @@ test: lint
 # test-editors drives real editors through one scenario. What they need is installed with apt and npm where it is missing.
 test-editors:
 	cd editors/vscode && npm ci --no-audit --no-fund && npm run check && npm run lint && npm run package
-	node --test --test-concurrency=1 --test-reporter=spec editors/nvim/test/nvim.test.mjs editors/vscode/test/vscode.test.mjs
+	node --test --test-concurrency=1 --test-reporter=spec editors/nvim/test/nvim.test.mjs editors/vscode/test/vscode.test.mjs \
+		editors/recipes/recipes.test.mjs
 
 # editor-images does the same and takes the pictures of editors/vscode/README.md.
 editor-images:

@@ -36,6 +36,7 @@ export async function exists(file) {
 
 /** @param {string} name */
 async function inPath(name) {
+  if (path.isAbsolute(name)) return (await exists(name)) ? name : undefined
   for (const dir of (process.env.PATH ?? '').split(path.delimiter)) {
     const file = path.join(dir, name)
     if (await access(file, constants.X_OK).then(() => true, () => false)) return file
@@ -51,7 +52,7 @@ async function inPath(name) {
 export async function debian(name, packages = [name]) {
   const found = await inPath(name)
   if (found) return found
-  const remedy = `the tests of the editors need ${name}: sudo apt-get install ${packages.join(' ')}`
+  const remedy = `the tests of the editors need ${packages.join(' ')}: sudo apt-get install ${packages.join(' ')}`
   if (process.getuid?.() !== 0) throw new Error(remedy)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   const install = () => run('apt-get', ['install', '-y', '--no-install-recommends', ...packages], { env })
@@ -66,6 +67,14 @@ export async function debian(name, packages = [name]) {
   const installed = await inPath(name)
   if (!installed) throw new Error(remedy)
   return installed
+}
+
+/**
+ * Installs Debian packages that have no program.
+ * @param {string[]} names
+ */
+export async function debianPackages(...names) {
+  for (const name of names) await debian(`/var/lib/dpkg/info/${name}.list`, [name])
 }
 
 /**

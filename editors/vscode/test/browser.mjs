@@ -104,7 +104,7 @@ export class Code {
     await input.fill(text)
     const row = page.locator('.quick-input-list .monaco-list-row', { hasText: entry.replace(/^>/, '') }).first()
     await row.click()
-    await input.waitFor({ state: 'hidden' })
+    await until('it is picked', async () => !(await input.isVisible()) || (await input.inputValue()) !== text) // it may ask on
   }
 
   /**

@@ -1,0 +1,21 @@
+;; ~/.emacs.d/init.el, with lsp-mode and go-mode
+(require 'lsp-mode)
+
+(lsp-register-client
+ (make-lsp-client
+  :new-connection (lsp-stdio-connection '("limeade-lsp" "serve" "--stdio"))
+  :activation-fn (lsp-activate-on "go" "go.mod")
+  :server-id 'limeade
+  :priority -1
+  :add-on? t)) ; beside gopls
+
+(defun limeade-do (command)
+  "Have Limeade carry out COMMAND: refresh, rollback or restart."
+  (with-lsp-workspace (lsp-find-workspace 'limeade nil)
+    (lsp-request "workspace/executeCommand" (list :command (concat "limeade.lsp." command)))))
+
+(global-set-key (kbd "C-c l r") (lambda () (interactive) (limeade-do "refresh")))
+(global-set-key (kbd "C-c l b") (lambda () (interactive) (limeade-do "rollback")))
+(global-set-key (kbd "C-c l R") (lambda () (interactive) (limeade-do "restart")))
+
+(add-hook 'go-mode-hook #'lsp-deferred)
