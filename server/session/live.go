@@ -273,11 +273,11 @@ func (l *Live) Compare(ctx context.Context, buffers map[string][]byte) (*Differe
 	for _, e := range j.report.Errors {
 		d.Errors = append(d.Errors, SourceError(e))
 	}
-	caveat := func(e edit.Edit) bool { return e.Verdict() == edit.Caveat }
-	if len(d.Errors) == 0 && j.settled() && !slices.ContainsFunc(j.report.Edits, caveat) {
-		return d, nil // a caveat is worth knowing also where no code changes
-	}
+	settled := len(d.Errors) == 0 && j.settled()
 	for _, e := range j.report.Edits {
+		if settled && !keeps(e) {
+			continue
+		}
 		p := j.pending(e)
 		p.Path = l.out(p.Path)
 		if p.Old != nil {
@@ -286,6 +286,12 @@ func (l *Live) Compare(ctx context.Context, buffers map[string][]byte) (*Differe
 		d.Pending = append(d.Pending, p)
 	}
 	return d, nil
+}
+
+// keeps reports whether the process keeps something that the files say otherwise, though no code of it changes: worth
+// knowing, unlike that something went which nobody uses.
+func keeps(e edit.Edit) bool {
+	return e.Verdict() == edit.Caveat && e.Kind != edit.FuncDeleted && e.Kind != edit.MethodDeleted
 }
 
 func sameSource(a, b *snapshot.Snapshot) bool {
