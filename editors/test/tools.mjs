@@ -256,7 +256,7 @@ export async function stage() {
   const project = path.join(dir, 'shop')
   await cp(path.join(repository, 'editors/test/shop'), project, { recursive: true })
   /** @type {Record<string, string>} */
-  const env = { ...(await goEnvironment()) }
+  const env = { ...(await goEnvironment()), GOPLSCACHE: path.join(cache, 'gopls-cache') } // it writes there when all is over
   for (const [name, sub] of Object.entries({
     XDG_RUNTIME_DIR: 'run',
     XDG_CACHE_HOME: 'cache',
