@@ -1,4 +1,4 @@
-# Limeade's own commands. All but test-editors need Go alone.
+# Limeade's own commands. The editors' targets need node and what they install; all else Go alone.
 
 GO ?= go
 .PHONY: test lint matrix bench corpus load stress test-nvim test-editors editor-images
