@@ -42,6 +42,7 @@ type place struct {
 	line int
 }
 
+// leaks compares what the new bodies let escape with what live code relies on.
 func (p *Program) leaks(ctx context.Context, from *Generation, c *compiled, pairs []ClosurePair) (found leaks, err error) {
 	for _, decl := range c.decls {
 		f := c.facts[decl]
@@ -85,7 +86,7 @@ func (p *Program) literalLeaks(ctx context.Context, from *Generation, c *compile
 		f := c.facts[name]
 		at := place{f.File, f.Line}
 		decl, ok := madeBy(name)
-		atStart := ok && runsAtStart(decl)
+		atStart := ok && link.RunsAtStart(decl)
 		if !ok || !recompiled[decl] || atStart && !strings.Contains(name[len(decl)+len(".func"):], ".") {
 			continue // or made when the program started, by code that has ended
 		}
@@ -138,10 +139,13 @@ func (p *Program) literalLeaks(ctx context.Context, from *Generation, c *compile
 	return nil
 }
 
-// runsAtStart reports whether a function is an init function, or the one that initialises a package's variables.
-func runsAtStart(decl string) bool {
-	_, name, _ := strings.Cut(decl[strings.LastIndexByte(decl, '/')+1:], ".")
-	return name == "init" || strings.HasPrefix(name, "init.")
+// factsFor returns what the compiler says of the Local package that a declaration belongs to; nil if there is none.
+func (p *Program) factsFor(ctx context.Context, decl string) (*build.Facts, error) {
+	pkg := p.packageOf(decl)
+	if pkg == nil {
+		return nil, nil
+	}
+	return p.Facts(ctx, pkg.Path)
 }
 
 // mayBeInlined reports whether other functions may have the code of a function, and so make its literals.
@@ -149,12 +153,8 @@ func (p *Program) mayBeInlined(ctx context.Context, decl string, c *compiled) (b
 	if f := c.facts[decl]; f == nil || f.CanInline {
 		return true, nil
 	}
-	pkg := p.packageOf(decl)
-	if pkg == nil {
-		return true, nil
-	}
-	facts, err := p.Facts(ctx, pkg.Path)
-	if err != nil {
+	facts, err := p.factsFor(ctx, decl)
+	if facts == nil {
 		return true, err
 	}
 	f := facts.Funcs[decl]
@@ -180,13 +180,11 @@ func unkept(literal [][]string) [][]string {
 // literals returns the tags of a function's literals: as the build compiled them, or newer.
 func (p *Program) literals(ctx context.Context, newer assumptions, decl string) (map[string][][]string, error) {
 	tags := map[string][][]string{}
-	pkg := p.packageOf(decl)
-	if pkg == nil {
-		return tags, nil
-	}
-	facts, err := p.Facts(ctx, pkg.Path)
+	facts, err := p.factsFor(ctx, decl)
 	if err != nil {
 		return nil, err
+	} else if facts == nil {
+		return tags, nil
 	}
 	for name, f := range facts.Funcs {
 		if of, ok := madeBy(name); ok && of == decl {
@@ -264,12 +262,8 @@ func (p *Program) renamed(ctx context.Context, from *Generation, renamed map[str
 // no callers of it. They come from one compile of the whole package, whose outcome is kept in the
 // store, and which is started in the background where a process is going to be refreshed.
 func (p *Program) built(ctx context.Context, decl string) ([][]string, bool, error) {
-	pkg := p.packageOf(decl)
-	if pkg == nil {
-		return nil, false, nil
-	}
-	facts, err := p.Facts(ctx, pkg.Path)
-	if err != nil {
+	facts, err := p.factsFor(ctx, decl)
+	if facts == nil {
 		return nil, false, err
 	}
 	f := facts.Funcs[decl]

@@ -272,8 +272,8 @@ func (p *Program) Apply(ctx context.Context, proc *Process, from *Generation, re
 	if err != nil {
 		return Outcome{}, err
 	}
-	for _, decl := range sortedKeys(prepared.leaks.makers) {
-		return Outcome{}, &RefusedError{Symbol: decl, Reason: "has a function literal that lets more escape than before, and " + refused.Message}
+	if makers := sortedKeys(prepared.leaks.makers); len(makers) > 0 {
+		return Outcome{}, &RefusedError{Symbol: makers[0], Reason: "has a function literal that lets more escape than before, and " + refused.Message}
 	}
 	for _, decl := range sortedKeys(prepared.leaky) {
 		if host.HasValue(decl) || req.Renamed[decl] != "" {

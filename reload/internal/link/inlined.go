@@ -78,5 +78,5 @@ func (l *linker) checkInlined() error {
 // started, lives as long as the statement that made it, or is bound to a method that is another one now.
 func (l *linker) endsByItself(name string) bool {
 	bound, isBound := strings.CutSuffix(name, "-fm")
-	return runsAtStart(name) || transient.MatchString(name) || isInitialiserLiteral(name) || isBound && l.req.New[bound]
+	return RunsAtStart(name) || transient.MatchString(name) || isInitialiserLiteral(name) || isBound && l.req.New[bound]
 }

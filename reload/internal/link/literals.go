@@ -25,9 +25,9 @@ func isLiteral(name string) bool {
 	return literal.MatchString(name) && !transient.MatchString(name) && !strings.HasSuffix(name, "-fm")
 }
 
-// runsAtStart reports whether a function is an init function, or the one that initialises a package's
+// RunsAtStart reports whether a function is an init function, or the one that initialises a package's
 // variables. They ran; what they are compiled again for is the closures that they made.
-func runsAtStart(name string) bool {
+func RunsAtStart(name string) bool {
 	rest, ok := withoutPackage(name)
 	return ok && (rest == "init" || isInitFunc(rest) && strings.LastIndexByte(rest, '.') == len("init"))
 }

@@ -84,7 +84,7 @@ func (l *linker) selectRoots() error {
 				if isUnnamedMethod(name) {
 					decl, ok = name, true
 				}
-				if !ok || runsAtStart(name) {
+				if !ok || RunsAtStart(name) {
 					continue
 				}
 				if c := l.lib.Resolve(s); c != s && l.stubObjs[c.Obj] != nil {
