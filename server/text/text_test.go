@@ -62,7 +62,7 @@ func FuzzChange(f *testing.F) {
 	f.Add("a\rb", "", uint32(1), uint32(0), uint32(0), uint32(1))
 	f.Fuzz(func(t *testing.T, content, text string, line1, char1, line2, char2 uint32) {
 		if !utf8.ValidString(content) || !utf8.ValidString(text) {
-			t.Skip("no JSON has it")
+			return // no JSON has it
 		}
 		start := protocol.Position{Line: line1 % 64, Character: char1 % 64}
 		end := protocol.Position{Line: line2 % 64, Character: char2 % 64}
