@@ -23,7 +23,8 @@ const usage = `limeade-lsp makes edits to Go source live in the program that is 
 usage:
 
   limeade-lsp [serve] [--stdio]                                language server on standard input and output
-  limeade-lsp run   [-C DIR] [build flags] PACKAGE [-- ARGS]   build, start, pass on stdio, signals and exit code
+  limeade-lsp run   [-C DIR] [--auto-restart] [build flags] PACKAGE [-- ARGS]
+                                                               build, start, pass on stdio, signals and exit code
   limeade-lsp build [-C DIR] [-o FILE] [build flags] PACKAGE   the same build, not started
   limeade-lsp check    [-C DIR] [--pid N] [--json]             what a refresh would do; nothing is changed
   limeade-lsp refresh  [-C DIR] [--pid N] [--json]             make the edited source live
@@ -33,6 +34,7 @@ usage:
   limeade-lsp explain LMDnnnn                                  what a code means, and what to do
   limeade-lsp demo                                             a built-in program, edited while it runs
 
+With --auto-restart, a refresh restarts the program where an edit requires it, and says which.
 Exit codes of check and refresh: 0 live, or nothing to do; 1 refused, a restart is required; 2 the source
 does not compile; 3 no process, or the agent failed and the process is as before; 64 usage.
 `

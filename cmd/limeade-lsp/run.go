@@ -12,16 +12,21 @@ import (
 
 // buildRequest is what run and build share.
 type buildRequest struct {
-	options reload.BuildOptions
-	args    []string // of the program
+	options     reload.BuildOptions
+	args        []string // of the program
+	autoRestart bool
 }
 
-// parseBuild reads "[-C DIR] [-o FILE] [build flags] PACKAGE [-- ARGS]".
+// parseBuild reads "[-C DIR] [-o FILE] [--auto-restart] [build flags] PACKAGE [-- ARGS]".
 func parseBuild(args []string) (buildRequest, error) {
 	var r buildRequest
 	flags, target, rest := reload.SplitBuildArgs(args)
 	for i := 0; i < len(flags); i++ {
 		name, value, joined := cutFlag(flags[i])
+		if name == "auto-restart" && !joined {
+			r.autoRestart = true
+			continue
+		}
 		if name != "C" && name != "o" {
 			r.options.Flags = append(r.options.Flags, flags[i])
 			continue
@@ -89,6 +94,9 @@ func buildCommand(args []string) int {
 	if len(r.args) > 0 {
 		return misused("build: arguments after -- are for a program that is started; use run")
 	}
+	if r.autoRestart {
+		return misused("build: flag --auto-restart is for run")
+	}
 	if r.options.Output == "" {
 		r.options.Output, err = defaultOutput(r.options)
 		if err != nil {
@@ -125,7 +133,8 @@ func runCommand(args []string) int {
 			}
 			return reload.NewBuild(ctx, tool, r.options)
 		},
-		Say: say,
+		Auto: r.autoRestart,
+		Say:  say,
 	}
 	code, err := runner.Run(program)
 	if err != nil {

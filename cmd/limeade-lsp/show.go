@@ -49,6 +49,10 @@ func headline(verb session.Verb, a *session.Answer) string {
 	switch {
 	case a.Error != nil:
 		return fmt.Sprintf("process %d stays at generation %d", a.PID, a.Generation)
+	case a.Restarted != "":
+		return fmt.Sprintf("process %d takes the place of the one before (%.0f ms: build %.0f), as is required by %s", a.PID, p.Total, p.Compile, a.Restarted)
+	case verb == session.Restart:
+		return fmt.Sprintf("process %d takes the place of the one before (%.0f ms: build %.0f)", a.PID, p.Total, p.Compile)
 	case verb == session.Check && len(a.Edits) > 0:
 		return fmt.Sprintf("process %d, generation %d: a refresh would make this live", a.PID, a.Generation)
 	case a.Applied:

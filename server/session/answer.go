@@ -1,6 +1,12 @@
 package session
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/limeade-go/limeade/analysis/edit"
+)
 
 // An Edit is one difference between what a process runs and what the files say, as every front end
 // shows it. Lines and columns count from 1; File is relative to the module's root.
@@ -43,6 +49,10 @@ type Answer struct {
 	Stale      []Stale  `json:"stale"` // null: not known
 	Phases     Phases   `json:"phases"`
 	Error      *Failure `json:"error"`
+
+	// Restarted says which edits required a restart that a refresh made: then PID is that of the new process, and Edits
+	// are in what the old one differed.
+	Restarted string `json:"restarted,omitempty"`
 
 	// Others are the answers of further processes, where a refresh reached more than one.
 	Others []*Answer `json:"others,omitempty"`
@@ -107,6 +117,20 @@ type Process struct {
 	Pending    []Edit    `json:"pending"`
 	Stale      []Stale   `json:"stale"`
 	Error      *Failure  `json:"error,omitempty"` // why pending edits are not known
+}
+
+// cause says what a refused refresh needs a restart for.
+func (a *Answer) cause() string {
+	var edits []string
+	for _, e := range a.Edits {
+		if e.Verdict == edit.Restart.String() {
+			edits = append(edits, fmt.Sprintf("%s (%s, %s:%d)", e.Decl, e.Code, e.File, e.Line))
+		}
+	}
+	if len(edits) == 0 {
+		return a.Error.Message // the linker or the agent refused it
+	}
+	return strings.Join(edits, ", ")
 }
 
 // ExitCode is the exit code of a command with this answer: the worst of those of its processes.

@@ -22,16 +22,22 @@ type Runner struct {
 	Args []string // of the program
 	// Build builds the program anew from the source as it is.
 	Build func(context.Context) (*reload.Program, error)
+	// Auto says that an edit which needs a restart gets one when it is refreshed.
+	Auto bool
 	// Say tells the person at the terminal something.
 	Say func(format string, args ...any)
 
 	session    *Session
-	restarting sync.Mutex // held by the one who restarts
+	restarting sync.Mutex      // held by the one who restarts
+	answering  sync.WaitGroup  // services, and their queries that have no answer yet
+	ended      context.Context // done when nothing is run any more
+	end        context.CancelFunc
 
 	mu      sync.Mutex // guards the rest
 	child   *Child
 	service *Service
-	next    chan *Child // of the restart that is under way, nil if none is
+	next    chan *Child // to Run, from the restart that is under way; nil if none is
+	over    bool        // the last program has ended
 }
 
 // Run runs a program to its end, and that of those that take its place. The result is the exit code of the last; if a
@@ -39,6 +45,8 @@ type Runner struct {
 func (r *Runner) Run(p *reload.Program) (int, error) {
 	r.session = New()
 	defer r.session.Close()
+	r.ended, r.end = context.WithCancel(context.Background())
+	defer r.end()
 	signals := newSignals()
 	defer signals.stop()
 	child, err := startChild(p.Binary, r.Args, signals)
@@ -48,29 +56,57 @@ func (r *Runner) Run(p *reload.Program) (int, error) {
 	r.adopt(p, child)
 	for {
 		err := child.wait()
-		r.mu.Lock()
-		next := r.next
-		r.mu.Unlock()
-		if next != nil {
-			if c := <-next; c != nil {
-				child = c
-				continue
-			}
+		if c := r.successor(); c != nil {
+			child = c
+			continue
 		}
-		r.mu.Lock()
-		if r.service != nil {
-			r.service.Close()
-		}
-		r.mu.Unlock()
-		r.session.Close()
+		r.finish()
 		return child.exit(err)
 	}
+}
+
+// successor returns the program that takes the place of one that has ended, nil if none does.
+func (r *Runner) successor() *Child {
+	r.mu.Lock()
+	next := r.next
+	r.next, r.over = nil, next == nil
+	r.mu.Unlock()
+	if next == nil {
+		return nil
+	}
+	c := <-next
+	if c == nil {
+		r.mu.Lock()
+		r.over = true
+		r.mu.Unlock()
+	}
+	return c
+}
+
+// lastWords is how long those may take to get an answer who asked before the program ended.
+const lastWords = 2 * time.Second
+
+// finish ends what is done for others.
+func (r *Runner) finish() {
+	r.end()
+	r.mu.Lock()
+	if r.service != nil {
+		r.service.Close()
+	}
+	r.mu.Unlock()
+	answered := make(chan struct{})
+	go func() { r.answering.Wait(); close(answered) }()
+	select {
+	case <-answered:
+	case <-time.After(lastWords):
+	}
+	r.session.Close()
 }
 
 // adopt makes a program that was started the one that queries are about.
 func (r *Runner) adopt(p *reload.Program, child *Child) {
 	r.session.replace(p)
-	service, err := r.session.serve(child.PID(), r.restart)
+	service, err := r.session.serve(child.PID(), r)
 	if err != nil {
 		r.Say("refreshes will start cold: %v", err)
 	}
@@ -83,9 +119,12 @@ func (r *Runner) adopt(p *reload.Program, child *Child) {
 }
 
 // restart builds the program anew while the old one goes on, and then puts the new one in its place. If anything goes
-// wrong before that, the old one stays.
-func (r *Runner) restart(ctx context.Context) *Answer {
+// wrong before that, the old one stays. A cause is what the person at the terminal is told, if nobody asked for it.
+func (r *Runner) restart(ctx context.Context, cause string) *Answer {
 	begun := time.Now()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.ended, cancel)()
 	r.mu.Lock()
 	old := r.child
 	r.mu.Unlock()
@@ -104,16 +143,21 @@ func (r *Runner) restart(ctx context.Context) *Answer {
 		return fail(err)
 	}
 	a.Phases.Compile = ms(time.Since(begun))
-	next := make(chan *Child, 1)
+	next := make(chan *Child)
 	r.mu.Lock()
-	r.next = next
+	over := r.over
+	if !over {
+		r.next = next
+	}
 	r.mu.Unlock()
-	defer func() {
-		r.mu.Lock()
-		r.next = nil
-		r.mu.Unlock()
-	}()
-	r.Say("restarting")
+	if over {
+		return fail(&Failure{Kind: FailureProcess, Message: "the program ended while it was built anew"})
+	}
+	if cause == "" {
+		r.Say("restarting")
+	} else {
+		r.Say("restarting, which is required by %s", cause)
+	}
 	old.end()
 	child, err := startChild(p.Binary, r.Args, old.signals)
 	if err != nil {
@@ -122,7 +166,7 @@ func (r *Runner) restart(ctx context.Context) *Answer {
 	}
 	r.adopt(p, child)
 	next <- child
-	a.PID = child.PID()
+	a.PID, a.Restarted = child.PID(), cause
 	if err := child.reachable(ctx); err != nil {
 		return fail(err)
 	}

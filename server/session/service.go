@@ -23,6 +23,11 @@ type Query struct {
 	Dirs []string `json:"dirs"`           // absolute; the workspaces are those around them
 	PID  int      `json:"pid"`            // 0: every process of the workspace
 	Rest bool     `json:"rest,omitempty"` // of a refresh: leave out the edits that need a restart
+	// AutoRestart restarts programs whose refresh needs it, also those that were not started to be.
+	AutoRestart bool `json:"auto_restart,omitempty"`
+	// Cause is what a restart is required by, where nobody asked for one: only programs that were started for it, or with
+	// AutoRestart, are restarted then.
+	Cause string `json:"cause,omitempty"`
 }
 
 // A Verb is what a query asks for.
@@ -47,7 +52,7 @@ type Reply struct {
 type Service struct {
 	session  *Session
 	pid      int
-	restart  func(context.Context) *Answer
+	runner   *Runner
 	listener net.Listener
 	path     string
 }
@@ -56,13 +61,13 @@ type Service struct {
 const socketPrefix = "session-"
 
 // serve starts a service for a process.
-func (s *Session) serve(pid int, restart func(context.Context) *Answer) (*Service, error) {
+func (s *Session) serve(pid int, r *Runner) (*Service, error) {
 	l, path, err := listen(socketPrefix + strconv.Itoa(pid) + ".sock")
 	if err != nil {
 		return nil, err
 	}
-	svc := &Service{session: s, pid: pid, restart: restart, listener: l, path: path}
-	go svc.accept()
+	svc := &Service{session: s, pid: pid, runner: r, listener: l, path: path}
+	r.answering.Go(svc.accept)
 	return svc, nil
 }
 
@@ -97,7 +102,7 @@ func (s *Service) accept() {
 		if err != nil {
 			return
 		}
-		go s.answer(conn)
+		s.runner.answering.Go(func() { s.answer(conn) })
 	}
 }
 
@@ -109,7 +114,7 @@ func (s *Service) answer(conn net.Conn) {
 	if err := json.NewDecoder(conn).Decode(&q); err != nil {
 		return
 	}
-	if q.PID != 0 && q.PID != s.pid {
+	if q.PID != 0 && q.PID != s.pid || q.Cause != "" && !q.AutoRestart && !s.runner.Auto {
 		_ = json.NewEncoder(conn).Encode(Reply{})
 		return
 	}
@@ -249,8 +254,37 @@ func Ask(ctx context.Context, q Query) (*Reply, error) {
 }
 
 // Ask answers a query about every process that it concerns: by the services that other processes have
-// for them, and for the rest with what s knows.
+// for them, and for the rest with what s knows. Programs that need a restart get one if they were started for that.
 func (s *Session) Ask(ctx context.Context, q Query) (*Reply, error) {
+	reply, err := s.inquire(ctx, q)
+	if err == nil && q.Verb == Refresh && !q.Rest {
+		reply.restart(ctx, q)
+	}
+	return reply, err
+}
+
+// restart has the programs that refused a refresh started anew, where that is wanted, and puts what comes of it into the
+// place of the refusals.
+func (r *Reply) restart(ctx context.Context, q Query) {
+	for i, a := range r.Answers {
+		if a.Error == nil || a.Error.Kind != FailureRefused {
+			continue
+		}
+		path, ok := services()[a.PID]
+		if !ok {
+			continue
+		}
+		again, err := ask(ctx, path, Query{Verb: Restart, Dirs: q.Dirs, PID: a.PID, Cause: a.cause(), AutoRestart: q.AutoRestart})
+		if err != nil || len(again.Answers) != 1 {
+			continue // the refusal stands
+		}
+		b := again.Answers[0]
+		b.Edits = a.Edits
+		r.Answers[i] = b
+	}
+}
+
+func (s *Session) inquire(ctx context.Context, q Query) (*Reply, error) {
 	reply := &Reply{}
 	answered := map[int]bool{}
 	for pid, path := range services() {

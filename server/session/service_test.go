@@ -41,7 +41,7 @@ func TestServiceAnswers(t *testing.T) {
 	runtimeDir(t)
 	s := New()
 	defer s.Close()
-	svc, err := s.serve(os.Getpid(), nil)
+	svc, err := s.serve(os.Getpid(), &Runner{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestServiceLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	theirs.Close()
-	svc := &Service{session: nil, pid: os.Getpid()} // to use it would panic
+	svc := &Service{session: nil, pid: os.Getpid(), runner: &Runner{}} // to use it would panic
 	svc.answer(ours)
 }
 

@@ -160,7 +160,7 @@ func (s *Session) restart(ctx context.Context, q Query, svc *Service) *Reply {
 			return reply
 		}
 	}
-	reply.Answers = append(reply.Answers, svc.restart(ctx))
+	reply.Answers = append(reply.Answers, svc.runner.restart(ctx, q.Cause))
 	return reply
 }
 
