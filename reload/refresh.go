@@ -221,7 +221,7 @@ func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, fresh
 		return err
 	}
 	pr.to.Digest = digest
-	pr.result.Patch.Source = digest
+	pr.result.Patch.Source, pr.result.Patch.Changed = digest, req.Changed
 	pr.outcome.Replaced = pr.result.Stats.Replaced
 	pr.outcome.Bytes = pr.result.Stats.Bytes
 	return nil
@@ -264,6 +264,8 @@ func (p *Program) Apply(ctx context.Context, proc *Process, from *Generation, re
 	case patch.InitFailed:
 		function, what, _ := strings.Cut(refused.Message, " ")
 		return Outcome{}, &RefusedError{Symbol: stub.InitOf(function), Reason: "is initialised by code that " + what}
+	case patch.Vetoed:
+		return Outcome{}, &VetoError{refused.Message}
 	case patch.Occupied:
 	default:
 		return outcome, err
@@ -301,9 +303,7 @@ func (pr *Prepared) Commit(ctx context.Context) (Outcome, error) {
 		return Outcome{}, err
 	}
 	o := pr.outcome
-	o.Generation = reply.Generation
-	o.Inject = time.Since(start)
-	o.Pause = time.Duration(reply.Pause)
+	o.swapped(reply, time.Since(start))
 	return o, nil
 }
 
@@ -342,7 +342,16 @@ func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation)
 	if err != nil {
 		return nil, Outcome{}, err
 	}
-	return to, Outcome{Generation: reply.Generation, Inject: time.Since(start), Pause: time.Duration(reply.Pause)}, nil
+	var o Outcome
+	o.swapped(reply, time.Since(start))
+	return to, o, nil
+}
+
+// swapped notes what the agent says of a swap that took so long.
+func (o *Outcome) swapped(r patch.ApplyReply, took time.Duration) {
+	o.Generation, o.Pause = r.Generation, time.Duration(r.Pause)
+	o.Hooks, o.Failures = time.Duration(r.Hooks), r.Failures
+	o.Inject = took - o.Hooks
 }
 
 // compiled is the outcome of compiling a request's stubs.

@@ -73,6 +73,9 @@ type Request struct {
 	Manifest   []byte
 	Recompiled []string
 
+	// Changed names the edited declarations, as the program's own hooks are told them.
+	Changed []string
+
 	fresh map[string]bool // declarations that get addresses of their own
 }
 
@@ -111,7 +114,9 @@ type Outcome struct {
 	Replaced   int // functions with new code
 	Compile    time.Duration
 	Link       time.Duration
-	Inject     time.Duration // from sending the patch to the agent's answer
+	Hooks      time.Duration // of the program
+	Failures   []string      // what went wrong in them
+	Inject     time.Duration // from sending the patch to the agent's answer, without Hooks
 	Pause      time.Duration // the world stood still
 	Bytes      int           // that the patch takes in the process
 }
@@ -132,6 +137,11 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string { return e.Symbol + ": " + e.Reason }
+
+// A VetoError is a refresh that a hook of the program did not want; Error is its reason.
+type VetoError struct{ Reason string }
+
+func (e *VetoError) Error() string { return e.Reason }
 
 // ErrUnknownBuild is wrapped by errors about a process whose build, or the record of what it runs, is
 // not in the store.

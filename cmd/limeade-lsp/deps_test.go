@@ -15,6 +15,8 @@ var may = map[string][]string{
 	"reload/patch":             {},
 	"reload/agent/internal/rt": {"reload/patch"},
 	"reload/agent":             {"reload/patch", "reload/agent/internal/rt"},
+	"reload/limeade":           {},
+	"reload/agent/live":        {"reload/agent", "reload/limeade", "reload/patch"},
 
 	"reload/internal/object": {},
 	"reload/internal/layout": {"reload/patch"},

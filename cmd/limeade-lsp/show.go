@@ -31,6 +31,9 @@ func printAnswer(verb session.Verb, a *session.Answer) {
 		for _, s := range a.Stale {
 			fmt.Fprintf(w, "  old code\t\t%s\t\t%d goroutines are still inside; they go on with it until they return\n", s.Func, s.Goroutines)
 		}
+		for _, h := range a.Hooks {
+			fmt.Fprintf(w, "  hook\t\t\t\t%s\n", h)
+		}
 		if a.Error == nil {
 			continue
 		}

@@ -23,6 +23,7 @@ func init() {
 	rt.Init()
 	a := &agent{started: now(), version: runtime.Version()}
 	a.live = a.started
+	self.Store(a)
 	l, err := listen()
 	if err != nil {
 		complain("cannot listen, so this program cannot be refreshed: " + err.Error())
@@ -76,6 +77,7 @@ type refresh struct {
 	writes  []patch.Write // Expect is what the refresh wrote, New what was there before
 	windows []patch.Window
 	funcs   []patch.Func
+	changed []string      // what the program is told
 	methods patch.Methods // without Tables, which are among writes
 }
 

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"sort"
 	"strconv"
-	"sync/atomic"
 
 	"github.com/limeade-go/limeade/reload/agent/internal/rt"
 	"github.com/limeade-go/limeade/reload/patch"
@@ -26,6 +25,7 @@ type transaction struct {
 	gone  func() bool
 	p     *patch.Patch
 	r     *rt.Runtime
+	told  bool // the program knows that it comes
 	back  []func() error
 	reply patch.ApplyReply
 }
@@ -51,9 +51,18 @@ func (a *agent) apply(encoded []byte, gone func() bool) []byte {
 		for i := len(t.back) - 1; i >= 0; i-- {
 			refused = because(refused, t.back[i]())
 		}
+		if t.told {
+			refused = drop(t.toTell(Dropped), refused, &t.reply)
+		}
 		return refused.Encode()
 	}
+	tell(t.toTell(After), &t.reply)
 	return t.reply.Encode()
+}
+
+// toTell is what the program is told.
+func (t *transaction) toTell(s Stage) Swap {
+	return Swap{Stage: s, Generation: t.p.Next, Changed: t.p.Changed}
 }
 
 // run takes the steps in order. Until the last has succeeded nothing of the program's own has changed for good.
@@ -63,6 +72,7 @@ func (t *transaction) run(encoded []byte) *patch.Error {
 		time *uint64
 	}{
 		{func() *patch.Error { return t.verify(encoded) }, &t.reply.Verify},
+		{t.announce, nil},
 		{t.place, &t.reply.Map},
 		{t.register, &t.reply.Register},
 		{t.initialise, &t.reply.Init},
@@ -72,7 +82,9 @@ func (t *transaction) run(encoded []byte) *patch.Error {
 		if refused := step.do(); refused != nil {
 			return refused
 		}
-		*step.time = uint64(rt.Nanotime() - begin)
+		if step.time != nil {
+			*step.time = uint64(rt.Nanotime() - begin)
+		}
 	}
 	return nil
 }
@@ -132,6 +144,15 @@ func (t *transaction) verify(encoded []byte) *patch.Error {
 				return unexpected(w.Addr)
 			}
 		}
+	}
+	return nil
+}
+
+// announce lets the program object.
+func (t *transaction) announce() *patch.Error {
+	t.told = true
+	if reason := tell(t.toTell(Before), &t.reply); reason != "" {
+		return refuse(patch.Vetoed, reason)
 	}
 	return nil
 }
@@ -299,37 +320,12 @@ func (a *agent) taken(p *patch.Patch) {
 // initialise runs the patch's initialisers, each in a goroutine of its own: it may panic, exit or block.
 func (t *transaction) initialise() *patch.Error {
 	for _, entry := range t.p.Calls {
-		if why := call(entry); why != "" {
+		if why := guard(func() { rt.Call(entry) }, initPatience, "did not return within 10 s"); why != "" {
 			name, _ := rt.FuncAt(entry)
 			return refuse(patch.InitFailed, name+" "+why)
 		}
 	}
 	return nil
-}
-
-// call calls a function and says what went wrong, "" if it returned.
-func call(entry uint64) string {
-	var failure string
-	var ended atomic.Bool
-	go func() {
-		returned := false
-		defer func() {
-			if !returned {
-				if v := recover(); v != nil {
-					failure = "panicked: " + describe(v)
-				} else {
-					failure = "ended its goroutine"
-				}
-			}
-			ended.Store(true)
-		}()
-		rt.Call(entry)
-		returned = true
-	}()
-	if !wait(initPatience, ended.Load) {
-		return "did not return within 10 s"
-	}
-	return failure
 }
 
 // wait asks done, ever more rarely, until it says yes or patience nanoseconds are over, and returns its last answer.
@@ -352,6 +348,7 @@ func (t *transaction) swap() *patch.Error {
 		writes:  append(inverse(p.Writes), inverse(p.Methods.Tables)...),
 		windows: append([]patch.Window(nil), p.Windows...),
 		funcs:   append([]patch.Func(nil), p.Funcs...),
+		changed: p.Changed,
 		methods: patch.Methods{
 			Types:  append([]uint64(nil), p.Methods.Types...),
 			Caches: append([]patch.Cache(nil), p.Methods.Caches...),

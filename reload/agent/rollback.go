@@ -42,20 +42,24 @@ func (a *agent) rollback(base uint32, source string, gone func() bool) []byte {
 	}
 	last := a.undo[len(a.undo)-1]
 	reply := patch.ApplyReply{Generation: generation + 1}
+	swap := Swap{Generation: reply.Generation, Rollback: true, Changed: last.changed}
+	tell(swap, &reply) // it has no veto
 	begin := rt.Nanotime()
 	vacant, kept := a.relyOn(len(a.undo))
 	if refused := a.exchange(a.runtime, last.writes, last.windows, last.funcs, vacant, rt.NewMethods(a.runtime, last.methods), gone, &reply); refused != nil {
-		return refused.Encode()
+		return drop(swap, refused, &reply).Encode()
 	}
 	a.reliant = kept
 	reply.Swap = uint64(rt.Nanotime() - begin)
 	a.undo = a.undo[:len(a.undo)-1]
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	for _, f := range last.funcs {
 		a.revive(rt.Range{Lo: f.OldLo, Hi: f.OldHi})
 		a.retire(f.Name, rt.Range{Lo: f.NewLo, Hi: f.NewHi})
 	}
 	a.became(generation+1, source)
+	a.mu.Unlock()
+	swap.Stage = After
+	tell(swap, &reply)
 	return reply.Encode()
 }

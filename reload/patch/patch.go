@@ -10,7 +10,7 @@
 // All numbers are little endian and of fixed width. A patch is one block:
 //
 //	patch   = magic[8] version:u32 body crc:u32
-//	body    = buildID:string goVersion:string base:u32 next:u32 source:string
+//	body    = buildID:string goVersion:string base:u32 next:u32 source:string changed:list(string)
 //	          origin:u64 text:bytes rodata:bytes data:bytes bss:u64
 //	          module:u64 typelinks:u64 typelinkCount:u32
 //	          writes:list(write) early:list(write) revived:list(u64)
@@ -50,7 +50,7 @@ const (
 
 const (
 	magic   = "LIMEPTCH"
-	version = 2
+	version = 3
 )
 
 // castagnoli is the table of the CRC that ends each patch.
@@ -65,6 +65,8 @@ type Patch struct {
 	Base, Next uint32
 	// Source names what the process runs after the patch; opaque to the agent, at most MaxSource bytes.
 	Source string
+	// Changed names the edited declarations, for the program's own hooks; opaque to the agent.
+	Changed []string
 
 	// Origin is the address of Text, page aligned. ROData follows at the next page boundary, Data at the one after
 	// ROData; BSS is the number of zero bytes directly after Data. Text ends up R-X, ROData R--, Data and BSS RW-.
@@ -183,6 +185,7 @@ func (p *Patch) Encode() []byte {
 	w.u32(p.Base)
 	w.u32(p.Next)
 	w.str(p.Source)
+	w.strs(p.Changed)
 	w.u64(p.Origin)
 	w.bytes(p.Text)
 	w.bytes(p.ROData)
@@ -230,10 +233,7 @@ func (p *Patch) Encode() []byte {
 		w.u64(x.Lo)
 		w.u64(x.Hi)
 	}
-	w.u32(uint32(len(p.Vacant)))
-	for _, x := range p.Vacant {
-		w.str(x)
-	}
+	w.strs(p.Vacant)
 	w.u32(uint32(len(p.Reliant)))
 	for _, x := range p.Reliant {
 		w.u64(x.Lo)
@@ -273,6 +273,7 @@ func Decode(b []byte) (*Patch, error) {
 	p.Base = r.u32()
 	p.Next = r.u32()
 	p.Source = r.str()
+	p.Changed = r.strs()
 	p.Origin = r.u64()
 	p.Text = r.bytes()
 	p.ROData = r.bytes()
@@ -326,12 +327,7 @@ func Decode(b []byte) (*Patch, error) {
 			p.Windows[i] = Window{Lo: r.u64(), Hi: r.u64()}
 		}
 	}
-	if n := r.count(4); n > 0 {
-		p.Vacant = make([]string, n)
-		for i := range p.Vacant {
-			p.Vacant[i] = r.str()
-		}
-	}
+	p.Vacant = r.strs()
 	if n := r.count(20); n > 0 {
 		p.Reliant = make([]Reliant, n)
 		for i := range p.Reliant {
@@ -447,6 +443,26 @@ func (r *reader) writes() []Write {
 	list := make([]Write, n)
 	for i := range list {
 		list[i] = Write{Addr: r.u64(), Expect: r.bytes(), New: r.bytes()}
+	}
+	return list
+}
+
+func (w *writer) strs(list []string) {
+	w.u32(uint32(len(list)))
+	for _, x := range list {
+		w.str(x)
+	}
+}
+
+// strs reads a list of strings.
+func (r *reader) strs() []string {
+	n := r.count(4)
+	if n == 0 {
+		return nil
+	}
+	list := make([]string, n)
+	for i := range list {
+		list[i] = r.str()
 	}
 	return list
 }

@@ -13,7 +13,7 @@ import (
 func full() *Patch {
 	const origin = 0x70000000
 	p := &Patch{
-		BuildID: "a/b/c/d", GoVersion: "go1.26.8", Base: 4, Next: 5, Source: "0123456789abcdef",
+		BuildID: "a/b/c/d", GoVersion: "go1.26.8", Base: 4, Next: 5, Source: "0123456789abcdef", Changed: []string{"example.com/app.F", ""},
 		Origin: origin, Text: bytes.Repeat([]byte{0xc3}, 100), ROData: []byte("read only"), Data: make([]byte, 800), BSS: 24,
 		Module: origin + 2*PageSize + 8, Typelinks: origin + 2*PageSize + 640, TypelinkCount: 2,
 		Writes:  []Write{{0x401000, []byte("12345"), []byte("54321")}, {0x402000, []byte{0}, []byte{1}}},

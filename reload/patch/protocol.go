@@ -15,7 +15,7 @@ import "strconv"
 // after an Error reply.
 
 // Protocol is the version of the conversation; the agent says its own in HelloReply.
-const Protocol = 2
+const Protocol = 3
 
 // MaxFrame bounds the length of a request; MaxReply that of a reply.
 const (
@@ -56,6 +56,7 @@ const (
 	InitFailed      Code = 10 // a function of Calls panicked or did not return
 	NothingToUndo   Code = 11 // there is no refresh to roll back
 	Occupied        Code = 12 // a goroutine stays in an older body of one of Patch.Vacant
+	Vetoed          Code = 13 // a hook of the program does not want it; Message is its reason
 )
 
 // String returns the words of the code.
@@ -73,6 +74,8 @@ func (c Code) String() string {
 		return "wrong generation"
 	case Occupied:
 		return "occupied"
+	case Vetoed:
+		return "vetoed"
 	case Busy:
 		return "busy"
 	case Mismatch:
@@ -143,6 +146,9 @@ type ApplyReply struct {
 	Verify, Map, Register, Init, Swap uint64
 	// Retries is how many times the world was started again because a goroutine stood in a window.
 	Retries uint32
+	// Hooks is how long the program's hooks took, and Failures what went wrong in them.
+	Hooks    uint64
+	Failures []string
 }
 
 // A StaleFunc is a function with goroutines that still have a frame in a retired body. A goroutine with frames in several
@@ -252,6 +258,8 @@ func (a ApplyReply) Encode() []byte {
 		w.u64(v)
 	}
 	w.u32(a.Retries)
+	w.u64(a.Hooks)
+	w.strs(a.Failures)
 	return w.finish()
 }
 
@@ -261,6 +269,7 @@ func DecodeApplyReply(payload []byte) (ApplyReply, error) {
 	a := ApplyReply{
 		Generation: r.u32(), Pause: r.u64(), Stopping: r.u64(),
 		Verify: r.u64(), Map: r.u64(), Register: r.u64(), Init: r.u64(), Swap: r.u64(), Retries: r.u32(),
+		Hooks: r.u64(), Failures: r.strs(),
 	}
 	if !r.done() {
 		return ApplyReply{}, corrupt("apply reply is cut short or has bytes left over")

@@ -34,7 +34,7 @@ func TestRequests(t *testing.T) {
 func TestReplies(t *testing.T) {
 	hello := HelloReply{Protocol, 2, "build", "go", 3, "source", 4, 5, 6, 7, 8, -9, 10, 11, 12, 13, true}
 	checkReply(t, hello, KindHelloReply, DecodeHelloReply)
-	checkReply(t, ApplyReply{1, 2, 3, 4, 5, 6, 7, 8, 9}, KindApplyReply, DecodeApplyReply)
+	checkReply(t, ApplyReply{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, []string{"a hook", ""}}, KindApplyReply, DecodeApplyReply)
 	checkReply(t, StaleReply{}, KindStaleReply, DecodeStaleReply)
 	checkReply(t, StaleReply{Funcs: []StaleFunc{{"a", 1}, {"b", 2}}, Partial: 3}, KindStaleReply, DecodeStaleReply)
 	checkReply(t, &Error{Busy, "words"}, KindError, func(b []byte) (*Error, error) {
@@ -111,7 +111,7 @@ func TestPromises(t *testing.T) {
 }
 
 func TestCodes(t *testing.T) {
-	for c := Internal; c <= Occupied; c++ {
+	for c := Internal; c <= Vetoed; c++ {
 		if s := c.String(); s == "code "+strconv.Itoa(int(c)) {
 			t.Errorf("code %d has no words", c)
 		}

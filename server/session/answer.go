@@ -35,6 +35,7 @@ type Phases struct {
 	Check   float64 `json:"check_ms"`
 	Compile float64 `json:"compile_ms"`
 	Link    float64 `json:"link_ms"`
+	Hooks   float64 `json:"hooks_ms"` // of the program itself: see package limeade
 	Inject  float64 `json:"inject_ms"`
 	Pause   float64 `json:"pause_us"`
 	Total   float64 `json:"total_ms"`
@@ -46,7 +47,8 @@ type Answer struct {
 	Applied    bool     `json:"applied"`
 	PID        int      `json:"pid"`
 	Edits      []Edit   `json:"edits"`
-	Stale      []Stale  `json:"stale"` // null: not known
+	Stale      []Stale  `json:"stale"`           // null: not known
+	Hooks      []string `json:"hooks,omitempty"` // what went wrong in hooks of the program
 	Phases     Phases   `json:"phases"`
 	Error      *Failure `json:"error"`
 
@@ -80,6 +82,7 @@ type FailureKind string
 
 const (
 	FailureRefused FailureKind = "refused" // a restart is required
+	FailureVetoed  FailureKind = "vetoed"  // a hook of the program does not want it now
 	FailureSource  FailureKind = "source"  // the source does not compile
 	FailureProcess FailureKind = "process" // no process, or its agent failed; it is as before
 	FailureUsage   FailureKind = "usage"
@@ -90,7 +93,7 @@ func (f *Failure) ExitCode() int {
 	switch {
 	case f == nil:
 		return 0
-	case f.Kind == FailureRefused:
+	case f.Kind == FailureRefused || f.Kind == FailureVetoed:
 		return 1
 	case f.Kind == FailureSource:
 		return 2

@@ -169,12 +169,15 @@ func (j *job) refresh(ctx context.Context) *Answer {
 		return j.finish(a, err)
 	}
 	j.phases.Compile, j.phases.Link = ms(outcome.Compile), ms(outcome.Link)
-	j.phases.Inject, j.phases.Pause = ms(outcome.Inject), float64(outcome.Pause.Nanoseconds())/1000
-	a.Applied, a.Generation = true, outcome.Generation
+	return j.swapped(ctx, a, outcome)
+}
+
+// swapped completes the answer about a swap that was made.
+func (j *job) swapped(ctx context.Context, a *Answer, o reload.Outcome) *Answer {
+	j.phases.Inject, j.phases.Hooks, j.phases.Pause = ms(o.Inject), ms(o.Hooks), float64(o.Pause.Nanoseconds())/1000
+	a.Applied, a.Generation, a.Hooks = true, o.Generation, o.Failures
 	announce(a.PID)
-	j.phases.Total = ms(time.Since(j.started))
-	a.Phases = j.phases
-	return j.looked(ctx, a)
+	return j.looked(ctx, j.finish(a, nil))
 }
 
 // looked adds to the answer about a swap who is still in old code. A process that ends just now runs nothing; where
@@ -217,10 +220,7 @@ func (j *job) rollback(ctx context.Context) *Answer {
 	} else if err != nil {
 		return j.finish(a, err)
 	}
-	j.phases.Inject, j.phases.Pause = ms(outcome.Inject), float64(outcome.Pause.Nanoseconds())/1000
-	a.Applied, a.Generation = true, outcome.Generation
-	announce(a.PID)
-	return j.looked(ctx, j.finish(a, nil))
+	return j.swapped(ctx, a, outcome)
 }
 
 func (j *job) status(ctx context.Context) Process {
@@ -291,6 +291,11 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		New:   j.report.New,
 
 		Renamed: j.report.Renamed,
+	}
+	for _, e := range j.report.Edits {
+		if !slices.Contains(req.Changed, e.Decl) {
+			req.Changed = append(req.Changed, e.Decl)
+		}
 	}
 	for _, set := range j.report.Recompile {
 		var pkg reload.Package

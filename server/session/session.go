@@ -220,12 +220,15 @@ func newAnswer(pid int) *Answer { return &Answer{PID: pid, Edits: []Edit{}, Stal
 func failureOf(err error) *Failure {
 	var f *Failure
 	var refused *reload.RefusedError
+	var vetoed *reload.VetoError
 	var source *reload.CompileError
 	switch {
 	case errors.As(err, &f):
 		return f
 	case errors.As(err, &refused):
 		return &Failure{Kind: FailureRefused, Message: refused.Error() + "; restart the program to run this edit"}
+	case errors.As(err, &vetoed):
+		return &Failure{Kind: FailureVetoed, Message: "the program refuses to be refreshed now: " + vetoed.Error() + "; nothing was changed"}
 	case errors.As(err, &source):
 		return &Failure{Kind: FailureSource, Message: source.Error()}
 	}

@@ -67,8 +67,8 @@ func below(dir, archive string) string {
 	return string(txtar.Format(a))
 }
 
-// moduleProxy serves limeade's module v0.1.0 from a directory.
-func moduleProxy(t *testing.T) string {
+// moduleProxy serves a module of limeade's as v0.1.0 from a directory.
+func moduleProxy(t *testing.T, module string) string {
 	t.Helper()
 	dir := t.TempDir()
 	versions := filepath.Join(dir, "github.com/limeade-go/limeade/@v")
@@ -81,7 +81,7 @@ func moduleProxy(t *testing.T) string {
 	}
 	z := zip.NewWriter(f)
 	var mod []byte
-	for _, file := range txtar.Parse([]byte(olderLimeade)).Files {
+	for _, file := range txtar.Parse([]byte(module)).Files {
 		w, err := z.Create("github.com/limeade-go/limeade@v0.1.0/" + file.Name)
 		if err == nil {
 			_, err = w.Write(file.Data)
@@ -168,7 +168,7 @@ func main() { println(limeade.Version + lib.Lib[:0]) }
 		{name: "replaced by a directory", dir: "app", program: below("app", importingProgram) + below("limeade", olderLimeade),
 			setup: [][]string{{"mod", "edit", "-replace=github.com/limeade-go/limeade=../limeade"}}, inPlace: true},
 	}
-	proxy := moduleProxy(t)
+	proxy := moduleProxy(t, olderLimeade)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -256,7 +256,7 @@ require github.com/limeade-go/limeade v0.1.0
 -- app.go --
 package app
 `))
-	o.Env = append(o.Env, "GOPROXY="+moduleProxy(t), "GOSUMDB=off", "GOMODCACHE="+t.TempDir(), "GOFLAGS=-modcacherw -mod=mod")
+	o.Env = append(o.Env, "GOPROXY="+moduleProxy(t, olderLimeade), "GOSUMDB=off", "GOMODCACHE="+t.TempDir(), "GOFLAGS=-modcacherw -mod=mod")
 	o.Target = []string{"github.com/limeade-go/limeade/reload/limeade"}
 	_, err := Build(t.Context(), o)
 	wantError(t, err, "is not a program")

@@ -22,7 +22,7 @@ type joined struct {
 	path  string   // import path of package agent in this program
 	flags []string // overlay, modfile
 	env   []string // GOWORK
-	file  string   // the file that is added to package main, "" when the program imports the agent by itself
+	file  string   // the file that is added to package main, "" when the program imports all by itself
 	text  []byte   // its contents
 	kept  []string // directories of the store that flags and env lead to
 }
@@ -55,11 +55,55 @@ func join(ctx context.Context, p *probe, pkgs []*listed, main *listed, module Mo
 	if err := os.Mkdir(in.temp, 0o700); err != nil {
 		return nil, p.store.explain(err)
 	}
-	if i := slices.IndexFunc(pkgs, func(l *listed) bool { return l.ImportPath == ReloadPath+"/agent" }); i >= 0 {
-		return in.replaceImported(ctx, p, pkgs[i], module, a)
+	find := func(path string) *listed {
+		i := slices.IndexFunc(pkgs, func(l *listed) bool { return l.ImportPath == path })
+		if i < 0 {
+			return nil
+		}
+		return pkgs[i]
 	}
-	return in.inject(main, module, a)
+	j := &joined{}
+	var imports []string
+	var places map[string]place
+	var err error
+	if agent := find(ReloadPath + "/agent"); agent != nil {
+		j.path = agent.ImportPath
+		places, err = in.replaceImported(ctx, p, j, agent, module, a)
+	} else {
+		places = in.places(module, a)
+		j.path = places["agent"].path
+		imports = append(imports, j.path)
+		err = in.layPackages(places, a)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if l := find(ReloadPath + "/limeade"); l != nil && slices.Contains(l.GoFiles, attachFile) {
+		live := ReloadPath + "/" + liveDir
+		if p, ok := places[liveDir]; ok {
+			live = p.path
+		}
+		imports = append(imports, live)
+	}
+	if len(imports) > 0 {
+		j.file = in.unused(main.Dir, "zz_limeade", ".go")
+		j.text = []byte("// Laid over the program by limeade; in no directory.\n\npackage main\n\n")
+		for _, path := range imports {
+			j.text = fmt.Appendf(j.text, "import _ %q\n", path)
+		}
+		if err := in.lay(j.file, j.text); err != nil {
+			return nil, err
+		}
+	}
+	return in.finish(j)
 }
+
+// A program that imports package limeade gets the package of the agent that speaks to it, if it is of a version with this
+// file: the two must agree on what is declared there.
+const (
+	attachFile = "attach1.go"
+	liveDir    = "agent/live"
+)
 
 // A place is where a package of the agent goes in the user's build.
 type place struct {
@@ -79,21 +123,6 @@ func (in *injection) places(module Module, a agentSources) map[string]place {
 		places[dir] = place{path: module.Path + "/" + filepath.Base(root) + "/" + name, dir: filepath.Join(root, filepath.FromSlash(name))}
 	}
 	return places
-}
-
-// inject lays the agent's packages over the main module, and adds a file that
-// imports them to package main.
-func (in *injection) inject(main *listed, module Module, a agentSources) (*joined, error) {
-	places := in.places(module, a)
-	if err := in.layPackages(places, a); err != nil {
-		return nil, err
-	}
-	j := &joined{path: places["agent"].path, file: in.unused(main.Dir, "zz_limeade", ".go")}
-	j.text = fmt.Appendf(nil, "// Laid over the program by limeade; in no directory.\n\npackage main\n\nimport _ %q\n", j.path)
-	if err := in.lay(j.file, j.text); err != nil {
-		return nil, err
-	}
-	return in.finish(j)
 }
 
 // layPackages lays the agent's files over their places.
@@ -200,35 +229,26 @@ func (in *injection) finish(j *joined) (*joined, error) {
 // replaceImported serves a program that imports the agent from limeade's own
 // module: whatever version that is, package agent is ours. Its other packages
 // may be missing there, and a vendor directory takes no more of them, so they go
-// into the main module.
-func (in *injection) replaceImported(ctx context.Context, p *probe, agent *listed, module Module, a agentSources) (*joined, error) {
-	j := &joined{path: agent.ImportPath}
+// into the main module. The result says where they went if they went there.
+func (in *injection) replaceImported(ctx context.Context, p *probe, j *joined, agent *listed, module Module, a agentSources) (map[string]place, error) {
 	same, err := in.sameAgent(filepath.Dir(agent.Dir), a)
+	if err != nil || same {
+		return nil, err
+	}
+	if inside(p.settings["GOMODCACHE"], agent.Dir) {
+		// "Files beneath GOMODCACHE must not be replaced" (cmd/go/internal/work/init.go, Go 1.25).
+		return nil, in.replaceModule(ctx, p, j, agent, a)
+	}
+	names, err := agentFiles(agent.Dir)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case same:
-	case inside(p.settings["GOMODCACHE"], agent.Dir):
-		// "Files beneath GOMODCACHE must not be replaced" (cmd/go/internal/work/init.go, Go 1.25).
-		if err := in.replaceModule(ctx, p, j, agent, a); err != nil {
-			return nil, err
-		}
-	default:
-		names, err := agentFiles(agent.Dir)
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range names {
-			in.overlay[filepath.Join(agent.Dir, name)] = ""
-		}
-		places := in.places(module, a)
-		places["agent"] = place{path: agent.ImportPath, dir: agent.Dir, real: true}
-		if err := in.layPackages(places, a); err != nil {
-			return nil, err
-		}
+	for _, name := range names {
+		in.overlay[filepath.Join(agent.Dir, name)] = ""
 	}
-	return in.finish(j)
+	places := in.places(module, a)
+	places["agent"] = place{path: agent.ImportPath, dir: agent.Dir, real: true}
+	return places, in.layPackages(places, a)
 }
 
 // sameAgent reports whether the packages below root are ours.

@@ -1,0 +1,142 @@
+//go:build linux && amd64 && go1.25
+
+// Package live knows what package limeade does in a program that has an agent: it stands between the two, of which neither
+// may import the other. limeade-lsp adds it to programs that import package limeade, and to no others, so it may import
+// what the agent may not.
+package live
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/limeade-go/limeade/reload/agent"
+	"github.com/limeade-go/limeade/reload/limeade"
+	"github.com/limeade-go/limeade/reload/patch"
+)
+
+func init() {
+	tell := limeade.Attach(bridge{})
+	agent.Attach(func(s agent.Swap) (veto string, failures []string) {
+		return tell(limeade.Event{Stage: limeade.Stage(s.Stage), Generation: s.Generation, Rollback: s.Rollback, Changed: slices.Clone(s.Changed)})
+	})
+}
+
+// A bridge is the limeade.Agent.
+type bridge struct{}
+
+func (bridge) Generation() uint32 { return agent.Generation() }
+
+func (bridge) Guard(fn func()) string { return agent.Guard(fn) }
+
+// A query is a session.Query, and a reply the session.Reply to it.
+type (
+	query struct {
+		Verb string `json:"verb"`
+		PID  int    `json:"pid"`
+	}
+	reply struct {
+		Answers []limeade.Outcome `json:"answers"`
+	}
+)
+
+// Refresh asks the service of the limeade-lsp that started this program. Where none answers, another one is started, which
+// learns of the program from the records on disk.
+func (bridge) Refresh(ctx context.Context) (*limeade.Outcome, error) {
+	var o limeade.Outcome
+	err := errNobody
+	for _, dir := range patch.SocketDirs(os.Getenv("XDG_RUNTIME_DIR"), os.Geteuid()) {
+		if o, err = ask(ctx, dir); err == nil {
+			break
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		o, err = start(ctx)
+	}
+	switch {
+	case err == nil && o.Error != nil:
+		err = o.Error
+	case err != nil && ctx.Err() != nil:
+		err = context.Cause(ctx)
+	}
+	return &o, err
+}
+
+var errNobody = errors.New("limeade: no limeade-lsp run that started this program answers, and none is in PATH that could be started")
+
+// ask puts the query to a service whose socket is in dir.
+func ask(ctx context.Context, dir string) (limeade.Outcome, error) {
+	if err := private(dir); err != nil {
+		return limeade.Outcome{}, err
+	}
+	pid := os.Getpid()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", filepath.Join(dir, "session-"+strconv.Itoa(pid)+".sock"))
+	if err != nil {
+		return limeade.Outcome{}, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	if err := json.NewEncoder(conn).Encode(query{Verb: "refresh", PID: pid}); err != nil {
+		return limeade.Outcome{}, err
+	}
+	var r reply
+	if err := json.NewDecoder(patient{conn}).Decode(&r); err != nil {
+		return limeade.Outcome{}, err
+	}
+	if len(r.Answers) != 1 {
+		return limeade.Outcome{}, fmt.Errorf("limeade: %d answers instead of one", len(r.Answers))
+	}
+	return r.Answers[0], nil
+}
+
+// private returns an error if others than this user can put sockets into dir.
+func private(dir string) error {
+	var st syscall.Stat_t
+	if err := syscall.Lstat(dir, &st); err != nil {
+		return err
+	}
+	if st.Mode&syscall.S_IFMT != syscall.S_IFDIR || int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0 {
+		return fmt.Errorf("limeade: %s is not private", dir)
+	}
+	return nil
+}
+
+// A patient reads what a service says. One that falls silent, without the signs of life that it gives every second, is
+// stopped or stuck.
+type patient struct{ conn net.Conn }
+
+func (p patient) Read(b []byte) (int, error) {
+	if err := p.conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return 0, err
+	}
+	return p.conn.Read(b)
+}
+
+// start runs limeade-lsp.
+func start(ctx context.Context) (limeade.Outcome, error) {
+	var o limeade.Outcome
+	tool, err := exec.LookPath("limeade-lsp")
+	if err != nil {
+		return o, errNobody
+	}
+	cmd := exec.CommandContext(ctx, tool, "refresh", "--json", "-C", "/", "--pid", strconv.Itoa(os.Getpid()))
+	var said, complained bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &complained
+	failed := cmd.Run() // with the exit code of what the answer says
+	if err := json.Unmarshal(said.Bytes(), &o); err != nil {
+		return limeade.Outcome{}, fmt.Errorf("limeade: %s gave no answer: %w\n%s", tool, errors.Join(failed, err), complained.Bytes())
+	}
+	return o, nil
+}
