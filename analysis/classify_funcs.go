@@ -89,7 +89,7 @@ func (k *classifier) bodyKind(c decl.Change, before *facts.Decl) edit.Kind {
 func (k *classifier) signature(c decl.Change) {
 	old, new := c.Old.Func().Type, c.New.Func().Type
 	switch {
-	case c.Parts&decl.TypeParams != 0:
+	case c.Parts&decl.TypeParams != 0 && c.New.Kind == decl.Func:
 		k.edit(edit.FuncTypeParams, c.New, "")
 	case c.New.Kind == decl.Method:
 		k.edit(edit.MethodType, c.New, "")
