@@ -84,7 +84,6 @@ func (s *Server) initialize(_ context.Context, p *protocol.InitializeParams) (*p
 	s.phase, s.settings, s.folders = running, settings, foldersOf(p)
 	s.mu.Unlock()
 	s.observer.start()
-	s.files.start()
 	s.observer.note(processesChanged)
 	return &protocol.InitializeResult{
 		Capabilities: s.capabilities(),

@@ -203,7 +203,7 @@ func (o *observer) fill(ctx context.Context, v, before *view, changes change) {
 	s := o.server
 	if changes&processesChanged != 0 {
 		o.findProcesses(ctx)
-		s.files.follow(o.lives)
+		s.follow(o.lives)
 	}
 	v.docs = s.openDocuments()
 	buffers := unsaved(v.docs)

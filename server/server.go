@@ -22,6 +22,7 @@ import (
 
 	"github.com/limeade-go/limeade/server/session"
 	"github.com/limeade-go/limeade/server/text"
+	"github.com/limeade-go/limeade/server/watch"
 )
 
 // A Server serves one client.
@@ -35,7 +36,7 @@ type Server struct {
 	requests requests
 	observer *observer
 	shown    shown
-	files    *watcher
+	files    *watch.Watcher // nil if the system has none to give
 	runs     runs
 	stop     context.CancelFunc // ends Serve
 
@@ -92,7 +93,7 @@ func (s *Server) Serve(ctx context.Context, client io.ReadWriteCloser) int {
 	s.stop = stop
 	s.conn = jsonrpc2.NewConn(newStream(client), jsonrpc2.WithCodec(codec{}))
 	s.observer = newObserver(s)
-	s.files = newWatcher(s)
+	s.startWatcher()
 	s.conn.Go(ctx, s.handle)
 	select {
 	case <-s.conn.Done():
@@ -101,7 +102,9 @@ func (s *Server) Serve(ctx context.Context, client io.ReadWriteCloser) int {
 	}
 	stop()
 	s.requests.cancelAll()
-	s.files.close()
+	if s.files != nil {
+		s.files.Close()
+	}
 	s.observer.close()
 	s.runs.end()
 	s.session.Close()

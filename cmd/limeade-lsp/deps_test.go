@@ -36,9 +36,10 @@ var may = map[string][]string{
 	"analysis/facts":    {"analysis/snapshot", "analysis/decl"},
 	"analysis":          {"analysis/snapshot", "analysis/decl", "analysis/edit", "analysis/facts"},
 
-	"server/session":  {"analysis", "analysis/snapshot", "analysis/decl", "analysis/edit", "analysis/facts", "reload"},
+	"server/watch":    {},
+	"server/session":  {"analysis", "analysis/snapshot", "analysis/decl", "analysis/edit", "analysis/facts", "reload", "server/watch"},
 	"server/text":     {},
-	"server":          {"server/session", "server/text", "analysis/edit"},
+	"server":          {"server/session", "server/text", "server/watch", "analysis/edit"},
 	"cmd/limeade-lsp": {"server", "server/session", "analysis/edit", "reload"},
 }
 

@@ -31,6 +31,7 @@ usage:
   limeade-lsp restart  [-C DIR] [--pid N] [--json]             build anew, then end the program and start the new one
   limeade-lsp rollback [-C DIR] [--pid N] [--json]             undo the last refresh
   limeade-lsp status   [-C DIR] [--pid N] [--json]             processes, generation, pending edits
+  limeade-lsp watch    [-C DIR] [--pid N] [--auto-restart]     refresh at every save, from any editor, until ctrl-c
   limeade-lsp explain LMDnnnn                                  what a code means, and what to do
   limeade-lsp demo                                             a built-in program, edited while it runs
 
@@ -59,6 +60,8 @@ func dispatch(args []string) int {
 		return queryCommand(session.Verb(verb), rest)
 	case "status":
 		return statusCommand(rest)
+	case "watch":
+		return watchCommand(rest)
 	case "explain":
 		return explainCommand(rest)
 	case "demo":
@@ -92,14 +95,17 @@ type target struct {
 	json bool
 }
 
-// parseTarget reads the flags of check, refresh, rollback and status.
-func parseTarget(verb session.Verb, args []string) (target, error) {
+// parseTarget reads the flags of check, refresh, rollback, status and watch, with those that only one of them has.
+func parseTarget(verb session.Verb, args []string, own ...func(*target, *flag.FlagSet)) (target, error) {
 	t := target{Query: session.Query{Verb: verb}}
 	fs := flag.NewFlagSet(string(verb), flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&t.dir, "C", ".", "")
 	fs.IntVar(&t.PID, "pid", 0, "")
 	fs.BoolVar(&t.json, "json", false, "")
+	for _, add := range own {
+		add(&t, fs)
+	}
 	if err := fs.Parse(args); err != nil {
 		return t, err
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,6 +72,7 @@ func TestScript(t *testing.T) {
 			"start":  cmdStart,
 			"ask":    cmdAsk,
 			"hear":   cmdHear,
+			"says":   cmdSays,
 			"signal": cmdSignal,
 			"ends":   cmdEnds,
 			"code":   cmdCode,
@@ -202,6 +204,23 @@ func cmdHear(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		if got != want {
 			ts.Fatalf("%s says %q, want %q\n%s", args[0], got, want, p.report())
+		}
+	}
+}
+
+// cmdSays is "says NAME PATTERN…": the lines that the program must print next match these patterns, each as a whole.
+func cmdSays(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2, "says name pattern...")
+	p := program(ts, args[0])
+	for _, pattern := range args[1:] {
+		want, err := regexp.Compile("^(?:" + pattern + ")$")
+		ts.Check(err)
+		got, err := p.hear(answerPatience)
+		if err != nil {
+			ts.Fatalf("%s: %v", args[0], err)
+		}
+		if !want.MatchString(got) {
+			ts.Fatalf("%s says %q, want %s\n%s", args[0], got, pattern, p.report())
 		}
 	}
 }

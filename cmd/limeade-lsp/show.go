@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"text/tabwriter"
 	"time"
@@ -19,31 +20,39 @@ func printJSON(v any) {
 // printAnswer shows an answer to a person: what is live and how long it took, each edit, who is still in
 // old code, what went wrong.
 func printAnswer(verb session.Verb, a *session.Answer) {
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-	defer w.Flush()
 	for _, a := range append([]*session.Answer{a}, a.Others...) {
-		if a.PID != 0 {
-			fmt.Fprintln(w, headline(verb, a))
-		}
-		for _, e := range a.Edits {
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s:%d\t%s\n", e.Verdict, e.Code, e.Decl, e.File, e.Line, e.Message)
-		}
-		for _, s := range a.Stale {
-			fmt.Fprintf(w, "  old code\t\t%s\t\t%d goroutines are still inside; they go on with it until they return\n", s.Func, s.Goroutines)
-		}
-		for _, h := range a.Hooks {
-			fmt.Fprintf(w, "  hook\t\t\t\t%s\n", h)
-		}
+		writeAnswer(os.Stdout, verb, a)
 		if a.Error == nil {
 			continue
 		}
-		w.Flush()
 		for _, e := range a.Error.Source {
-			fmt.Fprintf(os.Stderr, "%s:%d:%d: %s\n", e.File, e.Line, e.Column, e.Message)
+			fmt.Fprintln(os.Stderr, sourceError(e))
 		}
 		if len(a.Error.Source) == 0 {
 			say("%s", a.Error.Message)
 		}
+	}
+}
+
+func sourceError(e session.SourceError) string {
+	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Message)
+}
+
+// writeAnswer writes all of an answer but what went wrong.
+func writeAnswer(to io.Writer, verb session.Verb, a *session.Answer) {
+	w := tabwriter.NewWriter(to, 0, 8, 2, ' ', 0)
+	defer w.Flush()
+	if a.PID != 0 {
+		fmt.Fprintln(w, headline(verb, a))
+	}
+	for _, e := range a.Edits {
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s:%d\t%s\n", e.Verdict, e.Code, e.Decl, e.File, e.Line, e.Message)
+	}
+	for _, s := range a.Stale {
+		fmt.Fprintf(w, "  old code\t\t%s\t\t%d goroutines are still inside; they go on with it until they return\n", s.Func, s.Goroutines)
+	}
+	for _, h := range a.Hooks {
+		fmt.Fprintf(w, "  hook\t\t\t\t%s\n", h)
 	}
 }
 
