@@ -79,7 +79,7 @@ func (p *Process) settle(ctx context.Context) error {
 }
 
 // swap makes a generation live, whose record is in the store, by a request to the agent. When the agent's answer is
-// lost, what the process runs decides; while not even that is known the record stays.
+// lost, what the process runs decides. If it is not made the record stays: another process may run the same.
 func (p *Program) swap(ctx context.Context, proc *Process, to *Generation, request func() (patch.ApplyReply, error)) (patch.ApplyReply, error) {
 	reply, err := request()
 	var refused *patch.Error
@@ -92,7 +92,6 @@ func (p *Program) swap(ctx context.Context, proc *Process, to *Generation, reque
 		}
 	}
 	if err != nil {
-		_ = os.Remove(p.recordPath(to.Digest)) // nothing refers to it
 		if refused != nil && (refused.Code == patch.WrongGeneration || refused.Code == patch.Busy) {
 			err = fmt.Errorf("process %d: another refresh came first, and this one did nothing; look at status, and refresh again: %w", proc.PID, err)
 		}

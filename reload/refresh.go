@@ -22,6 +22,7 @@ import (
 type Prepared struct {
 	program *Program
 	process *Process
+	request *Request
 	from    *Generation
 	known   *Generation // the same, with what is known of functions under their new names too
 	to      *Generation
@@ -46,7 +47,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 	if err != nil {
 		return nil, err
 	}
-	out := &Prepared{program: p, process: proc, from: from, known: known}
+	out := &Prepared{program: p, process: proc, request: req, from: from, known: known}
 	moves := slices.Clone(req.Moves)
 	for i, m := range moves {
 		moves[i].File, moves[i].NewFile = p.Recorded(m.File), p.Recorded(m.NewFile)
@@ -246,16 +247,12 @@ func setOf(list []string) map[string]bool {
 	return set
 }
 
-// Apply prepares a request and makes it live. A function that lets more of its parameters escape than
-// before must not be called by older code that a goroutine is still inside of: where there is such a
+// Commit makes the patch live. When it fails, the process is as it was. A function that lets more of its parameters
+// escape than before must not be called by older code that a goroutine is still inside of: where there is such a
 // goroutine, the function gets an address of its own if that leaves nobody else with the old body, and
 // the request is refused if not.
-func (p *Program) Apply(ctx context.Context, proc *Process, from *Generation, req *Request) (Outcome, error) {
-	prepared, err := p.Prepare(ctx, proc, from, req)
-	if err != nil {
-		return Outcome{}, err
-	}
-	outcome, err := prepared.Commit(ctx)
+func (pr *Prepared) Commit(ctx context.Context) (Outcome, error) {
+	outcome, err := pr.commit(ctx)
 	var refused *patch.Error
 	if !errors.As(err, &refused) {
 		return outcome, err
@@ -270,31 +267,31 @@ func (p *Program) Apply(ctx context.Context, proc *Process, from *Generation, re
 	default:
 		return outcome, err
 	}
-	host, err := p.Host()
+	host, err := pr.program.Host()
 	if err != nil {
 		return Outcome{}, err
 	}
-	if makers := sortedKeys(prepared.leaks.makers); len(makers) > 0 {
+	if makers := sortedKeys(pr.leaks.makers); len(makers) > 0 {
 		return Outcome{}, &RefusedError{Symbol: makers[0], Reason: "has a function literal that lets more escape than before, and " + refused.Message}
 	}
-	for _, decl := range sortedKeys(prepared.leaky) {
-		if host.HasValue(decl) || req.Renamed[decl] != "" {
+	for _, decl := range sortedKeys(pr.leaky) {
+		if host.HasValue(decl) || pr.request.Renamed[decl] != "" {
 			return Outcome{}, &RefusedError{Symbol: decl, Reason: "lets more of its parameters escape than before, and " + refused.Message}
 		}
 	}
+	proc := pr.process
 	if proc.HelloReply, err = proc.client.Hello(ctx); err != nil {
 		return Outcome{}, err // a refused patch has used up some room
 	}
-	again := *req
-	again.fresh = prepared.leaky
-	if prepared, err = p.Prepare(ctx, proc, from, &again); err != nil {
+	again := *pr.request
+	again.fresh = pr.leaky
+	if pr, err = pr.program.Prepare(ctx, proc, pr.from, &again); err != nil {
 		return Outcome{}, err
 	}
-	return prepared.Commit(ctx)
+	return pr.commit(ctx)
 }
 
-// Commit makes the patch live. When it fails, the process is as it was.
-func (pr *Prepared) Commit(ctx context.Context) (Outcome, error) {
+func (pr *Prepared) commit(ctx context.Context) (Outcome, error) {
 	start := time.Now()
 	reply, err := pr.program.swap(ctx, pr.process, pr.to, func() (patch.ApplyReply, error) {
 		return pr.process.client.Apply(ctx, pr.result.Patch.Encode())

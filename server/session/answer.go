@@ -83,9 +83,11 @@ type FailureKind string
 const (
 	FailureRefused FailureKind = "refused" // a restart is required
 	FailureVetoed  FailureKind = "vetoed"  // a hook of the program does not want it now
-	FailureSource  FailureKind = "source"  // the source does not compile
-	FailureProcess FailureKind = "process" // no process, or its agent failed; it is as before
-	FailureUsage   FailureKind = "usage"
+	// FailureWithheld says that the process could be refreshed, but another one of the same refresh could not.
+	FailureWithheld FailureKind = "withheld"
+	FailureSource   FailureKind = "source"  // the source does not compile
+	FailureProcess  FailureKind = "process" // no process, or its agent failed; it is as before
+	FailureUsage    FailureKind = "usage"
 )
 
 // ExitCode is the exit code of check and refresh for a failure; 0 for none.
@@ -93,7 +95,7 @@ func (f *Failure) ExitCode() int {
 	switch {
 	case f == nil:
 		return 0
-	case f.Kind == FailureRefused || f.Kind == FailureVetoed:
+	case f.Kind == FailureRefused || f.Kind == FailureVetoed || f.Kind == FailureWithheld:
 		return 1
 	case f.Kind == FailureSource:
 		return 2
@@ -101,6 +103,15 @@ func (f *Failure) ExitCode() int {
 		return 64
 	}
 	return 3
+}
+
+// weight orders failures: what stood in the way of others goes before what was withheld for it.
+func (f *Failure) weight() int {
+	w := 2 * f.ExitCode()
+	if f != nil && f.Kind == FailureWithheld {
+		w--
+	}
+	return w
 }
 
 // Status is what status says.

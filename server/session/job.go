@@ -27,6 +27,7 @@ type job struct {
 	old, now *snapshot.Snapshot
 	unfit    *reload.RefusedError // why what is imported cannot join the program
 	report   *analysis.Report
+	prepared *reload.Prepared // of a refresh that has something to swap
 	phases   Phases
 }
 
@@ -137,11 +138,9 @@ func (j *job) check(ctx context.Context) *Answer {
 // errBusy says that somebody else is changing the program.
 var errBusy = &Failure{Kind: FailureProcess, Message: "another refresh of this program is under way; it goes on, this one did nothing"}
 
-func (j *job) refresh(ctx context.Context) *Answer {
-	if !j.program.working.TryLock() {
-		return j.finish(j.answer(), errBusy)
-	}
-	defer j.program.working.Unlock()
+// ready prepares a refresh. There is nothing to commit if j.prepared is nil then. The program's lock is held from here to the
+// commit.
+func (j *job) ready(ctx context.Context) *Answer {
 	if err := j.analyse(ctx); err != nil {
 		return j.finish(j.answer(), err)
 	}
@@ -161,10 +160,17 @@ func (j *job) refresh(ctx context.Context) *Answer {
 	if len(req.Packages) == 0 && len(req.Moves) == 0 && len(j.program.Joined()) == len(j.gen.Joined) {
 		return j.finish(a, nil) // what differs makes no code
 	}
-	outcome, err := j.program.Apply(ctx, j.proc, j.gen, req)
+	j.prepared, err = j.program.Prepare(ctx, j.proc, j.gen, req)
 	if errors.Is(err, reload.ErrNothingToSwap) {
-		return j.finish(a, nil)
+		err = nil
 	}
+	return j.finish(a, err)
+}
+
+// commit makes what is prepared live, and completes the answer.
+func (j *job) commit(ctx context.Context, a *Answer) *Answer {
+	j.program.compareWith(j.gen) // another process may have been compared since, and it may have to be prepared anew
+	outcome, err := j.prepared.Commit(ctx)
 	if err != nil {
 		return j.finish(a, err)
 	}
@@ -205,11 +211,30 @@ func (j *job) stale(ctx context.Context) ([]Stale, error) {
 }
 
 func (j *job) rollback(ctx context.Context) *Answer {
-	a := j.answer()
 	if !j.program.working.TryLock() {
-		return j.finish(a, errBusy)
+		return j.finish(j.answer(), errBusy)
 	}
 	defer j.program.working.Unlock()
+	return j.goBack(ctx)
+}
+
+// undo takes a commit back that made a generation, if the process is still at that.
+func (j *job) undo(ctx context.Context, generation uint32) *Answer {
+	proc, err := reload.Attach(ctx, int(j.proc.PID))
+	if err != nil {
+		return j.finish(newAnswer(int(j.proc.PID)), err)
+	}
+	j.proc.Close()
+	j.proc, j.report = proc, nil
+	if proc.Generation != generation {
+		return j.finish(j.answer(), &Failure{Kind: FailureProcess, Message: "another refresh came after it"})
+	}
+	return j.goBack(ctx)
+}
+
+// goBack undoes the last refresh. The program's lock is held.
+func (j *job) goBack(ctx context.Context) *Answer {
+	a := j.answer()
 	gen, err := j.program.Generation(j.proc)
 	if err != nil {
 		return j.finish(a, err)

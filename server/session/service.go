@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,6 +24,9 @@ type Query struct {
 	Dirs []string `json:"dirs"`           // absolute; the workspaces are those around them
 	PID  int      `json:"pid"`            // 0: every process of the workspace
 	Rest bool     `json:"rest,omitempty"` // of a refresh: leave out the edits that need a restart
+	// Steps says that a refresh is only prepared, and committed with those of other processes: steps follow, as strings of
+	// JSON, until the connection is closed.
+	Steps bool `json:"steps,omitempty"`
 	// AutoRestart restarts programs whose refresh needs it, also those that were not started to be.
 	AutoRestart bool `json:"auto_restart,omitempty"`
 	// Cause is what a restart is required by, where nobody asked for one: only programs that were started for it, or with
@@ -45,6 +49,7 @@ const (
 type Reply struct {
 	Answers   []*Answer `json:"answers,omitempty"`
 	Processes []Process `json:"processes,omitempty"`
+	Prepared  bool      `json:"prepared,omitempty"` // of a query with Steps: there is something to commit
 }
 
 // A Service answers the queries of other processes about the program that this one started: it holds
@@ -111,30 +116,78 @@ func (s *Service) answer(conn net.Conn) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var q Query
-	if err := json.NewDecoder(conn).Decode(&q); err != nil {
+	asked := json.NewDecoder(conn)
+	if err := asked.Decode(&q); err != nil {
 		return
 	}
 	if q.PID != 0 && q.PID != s.pid || q.Cause != "" && !q.AutoRestart && !s.runner.Auto {
 		_ = json.NewEncoder(conn).Encode(Reply{})
 		return
 	}
+	steps := make(chan step)
 	go func() { // the asker's end closes when it gives up
-		_, _ = io.Copy(io.Discard, conn)
-		cancel()
+		defer cancel()
+		for {
+			var s step
+			if err := asked.Decode(&s); err != nil {
+				return
+			}
+			select {
+			case steps <- s:
+			case <-ctx.Done():
+				return
+			}
+		}
 	}()
+	// say works on an answer and gives it.
+	say := func(work func() *Reply) bool {
+		stop := signLife(conn)
+		reply := work()
+		stop()
+		return json.NewEncoder(conn).Encode(reply) == nil
+	}
 	// Who asked may have given up while this process was stopped.
 	if _, err := io.WriteString(conn, lifeSign); err != nil {
 		return
 	}
-	stop := signLife(conn)
-	var reply *Reply
-	if q.Verb == Restart {
-		reply = s.session.restart(ctx, q, s)
-	} else {
-		reply = s.session.do(ctx, q, []int{s.pid})
+	switch {
+	case q.Verb == Restart:
+		say(func() *Reply { return s.session.restart(ctx, q, s) })
+	case q.Verb == Refresh && q.Steps:
+		s.stepwise(ctx, q, steps, say)
+	default:
+		say(func() *Reply { return s.session.do(ctx, q, []int{s.pid}) })
 	}
-	stop()
-	_ = json.NewEncoder(conn).Encode(reply)
+}
+
+// stepPatience is how long the next step of a refresh is waited for, while others are prepared. The program cannot be
+// refreshed by anybody else meanwhile.
+const stepPatience = 2 * time.Minute
+
+// stepwise prepares a refresh, and takes the steps that the asker wants.
+func (s *Service) stepwise(ctx context.Context, q Query, steps <-chan step, say func(func() *Reply) bool) {
+	var m *member
+	prepare := func() *Reply {
+		if m = s.session.prepare(ctx, q, s.pid, &locks{}); m == nil {
+			return &Reply{}
+		}
+		return &Reply{Answers: []*Answer{m.answer}, Prepared: m.party != nil}
+	}
+	goesOn := say(prepare)
+	if m == nil || m.party == nil {
+		return
+	}
+	defer m.party.close()
+	for goesOn {
+		select {
+		case next := <-steps:
+			goesOn = say(func() *Reply { return &Reply{Answers: []*Answer{m.party.take(ctx, next)}} })
+		case <-time.After(stepPatience):
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // While a service works on an answer it sends signs of life, which are nothing to a reader of JSON. One that falls silent
@@ -222,14 +275,20 @@ func announce(pid int) {
 	}
 }
 
-// ask puts a query to a service. Any error means that there is no answer from there.
-func ask(ctx context.Context, path string, q Query) (*Reply, error) {
+// dial connects to a service.
+func dial(ctx context.Context, path string) (net.Conn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", path)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		_ = os.Remove(path) // of a service that is gone
+	}
+	return conn, err
+}
+
+// ask puts a query to a service. Any error means that there is no answer from there.
+func ask(ctx context.Context, path string, q Query) (*Reply, error) {
+	conn, err := dial(ctx, path)
 	if err != nil {
-		if errors.Is(err, syscall.ECONNREFUSED) {
-			_ = os.Remove(path) // of a service that is gone
-		}
 		return nil, err
 	}
 	defer conn.Close()
@@ -257,15 +316,29 @@ func Ask(ctx context.Context, q Query) (*Reply, error) {
 // for them, and for the rest with what s knows. Programs that need a restart get one if they were started for that.
 func (s *Session) Ask(ctx context.Context, q Query) (*Reply, error) {
 	reply, err := s.inquire(ctx, q)
-	if err == nil && q.Verb == Refresh && !q.Rest {
-		reply.restart(ctx, q)
+	if err != nil || q.Verb != Refresh || q.Rest || !reply.restart(ctx, q) {
+		return reply, err
 	}
-	return reply, err
+	withheld := func(a *Answer) bool { return a.Error != nil && a.Error.Kind == FailureWithheld }
+	if !slices.ContainsFunc(reply.Answers, withheld) {
+		return reply, nil
+	}
+	// What stood in the way of the others runs the source now.
+	again, err := s.inquire(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	for i, a := range reply.Answers {
+		if j := slices.IndexFunc(again.Answers, func(b *Answer) bool { return b.PID == a.PID }); withheld(a) && j >= 0 {
+			reply.Answers[i] = again.Answers[j]
+		}
+	}
+	return reply, nil
 }
 
 // restart has the programs that refused a refresh started anew, where that is wanted, and puts what comes of it into the
-// place of the refusals.
-func (r *Reply) restart(ctx context.Context, q Query) {
+// place of the refusals. It reports whether any was.
+func (r *Reply) restart(ctx context.Context, q Query) (any bool) {
 	for i, a := range r.Answers {
 		if a.Error == nil || a.Error.Kind != FailureRefused {
 			continue
@@ -280,34 +353,82 @@ func (r *Reply) restart(ctx context.Context, q Query) {
 		}
 		b := again.Answers[0]
 		b.Edits = a.Edits
-		r.Answers[i] = b
+		r.Answers[i], any = b, any || b.Error == nil
 	}
+	return any
 }
 
 func (s *Session) inquire(ctx context.Context, q Query) (*Reply, error) {
+	if q.Verb == Refresh {
+		return s.refresh(ctx, q)
+	}
 	reply := &Reply{}
+	rest, untrusted, err := eachService(ctx, q, func(_ int, path string) (pids []int, err error) {
+		r, err := ask(ctx, path, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range r.Answers {
+			pids = append(pids, a.PID) // another than was asked, after a restart
+		}
+		reply.add(r)
+		return pids, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	reply.add(s.do(ctx, q, rest))
+	return reply.sorted(untrusted)
+}
+
+// refresh has all processes that a query concerns take a refresh, or none.
+func (s *Session) refresh(ctx context.Context, q Query) (*Reply, error) {
+	var members []*member
+	add := func(m *member) {
+		if m != nil {
+			members = append(members, m)
+		}
+	}
+	rest, untrusted, err := eachService(ctx, q, func(pid int, path string) ([]int, error) {
+		m, err := join(ctx, pid, path, q)
+		add(m)
+		return nil, err
+	})
+	if err != nil {
+		release(members)
+		return nil, err
+	}
+	held := &locks{}
+	for _, pid := range rest {
+		add(s.prepare(ctx, q, pid, held))
+	}
+	return together(ctx, members).sorted(untrusted)
+}
+
+// eachService calls fn with the process and the socket of each service that a query may concern, and returns the processes
+// that were not answered for: fn returns those for which it has answers beside the service's own, or an error if
+// there is no answer from there. What is untrusted may hide more processes.
+func eachService(ctx context.Context, q Query, fn func(pid int, path string) ([]int, error)) (rest []int, untrusted, err error) {
 	answered := map[int]bool{}
 	for pid, path := range services() {
 		if q.PID != 0 && q.PID != pid {
 			continue
 		}
-		r, err := ask(ctx, path, q)
+		others, err := fn(pid, path)
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return nil, nil, context.Cause(ctx)
 		} else if err != nil {
 			continue
 		}
 		answered[pid] = true
-		for _, a := range r.Answers {
-			answered[a.PID] = true // another than was asked, after a restart
+		for _, pid := range others {
+			answered[pid] = true
 		}
-		reply.add(r)
 	}
 	if q.PID != 0 && answered[q.PID] {
-		return reply.sorted(), nil
+		return nil, nil, nil
 	}
 	pids, untrusted := reload.PIDs()
-	var rest []int
 	for _, pid := range pids {
 		if !answered[pid] && (q.PID == 0 || q.PID == pid) {
 			rest = append(rest, pid)
@@ -316,11 +437,5 @@ func (s *Session) inquire(ctx context.Context, q Query) (*Reply, error) {
 	if q.PID != 0 && len(rest) == 0 {
 		rest = []int{q.PID} // it has no agent, and attaching to it says so
 	}
-	if len(rest) > 0 {
-		reply.add(s.do(ctx, q, rest))
-	}
-	if len(reply.Answers)+len(reply.Processes) == 0 && untrusted != nil {
-		return nil, untrusted // what cannot be looked at may hide the program that is meant
-	}
-	return reply.sorted(), nil
+	return rest, untrusted, nil
 }

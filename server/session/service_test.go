@@ -162,9 +162,17 @@ func TestWorstFirst(t *testing.T) {
 		}
 		return a
 	}
-	r := &Reply{Answers: []*Answer{answer(3, ""), answer(1, FailureSource), answer(2, FailureRefused)}}
-	a := r.sorted().Answer(Query{})
+	r, err := (&Reply{Answers: []*Answer{answer(3, ""), answer(1, FailureSource), answer(2, FailureRefused)}}).sorted(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := r.Answer(Query{})
 	if a.PID != 1 || a.ExitCode() != 2 || len(a.Others) != 2 || a.Others[0].PID != 2 || a.Others[1].PID != 3 {
+		t.Errorf("answer is %+v", a)
+	}
+	// Of equal exit codes, the one that kept the others from it.
+	r = &Reply{Answers: []*Answer{answer(1, FailureWithheld), answer(2, FailureVetoed), answer(3, FailureWithheld)}}
+	if a := r.Answer(Query{}); a.PID != 2 || a.ExitCode() != 1 {
 		t.Errorf("answer is %+v", a)
 	}
 	none := (&Reply{}).Answer(Query{PID: 9})

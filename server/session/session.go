@@ -87,46 +87,33 @@ func (s *Session) do(ctx context.Context, q Query, pids []int) *Reply {
 
 // one answers a query about one process, if it concerns it.
 func (s *Session) one(ctx context.Context, q Query, pid int, reply *Reply) {
-	started := time.Now()
+	if q.Verb == Refresh {
+		if m := s.prepare(ctx, q, pid, &locks{}); m != nil {
+			reply.add(together(ctx, []*member{m}))
+		}
+		return
+	}
 	fail := func(err error) {
-		f := failureOf(err)
 		if q.Verb == GetState {
-			reply.Processes = append(reply.Processes, Process{PID: pid, Pending: []Edit{}, Stale: []Stale{}, Error: f})
+			reply.Processes = append(reply.Processes, Process{PID: pid, Pending: []Edit{}, Stale: []Stale{}, Error: failureOf(err)})
 			return
 		}
-		a := newAnswer(pid)
-		a.Error = f
-		reply.Answers = append(reply.Answers, a)
+		reply.Answers = append(reply.Answers, Failed(pid, err))
 	}
-	proc, err := reload.Attach(ctx, pid)
+	job, err := s.attach(ctx, q, pid)
 	if err != nil {
-		if q.PID == pid || !errors.Is(err, reload.ErrEnded) && s.runs(pid, q.Dirs) {
-			fail(err)
-		}
+		fail(err)
+		return
+	} else if job == nil {
 		return
 	}
-	defer proc.Close()
-	prog, err := s.open(proc.BuildID)
-	if err != nil {
-		if q.PID == pid {
-			fail(err)
-		}
-		return
-	}
-	if q.PID == 0 && !concernsAny(q.Dirs, prog.Module.Dir) {
-		return
-	}
-	if q.Verb == Restart {
+	defer job.proc.Close()
+	switch q.Verb {
+	case Restart:
 		fail(&Failure{Kind: FailureProcess, Message: fmt.Sprintf(
 			"process %d cannot be restarted: the limeade-lsp run that started it is gone; end it, and start it again with limeade-lsp run", pid)})
-		return
-	}
-	job := &job{program: prog, proc: proc, started: started, rest: q.Rest}
-	switch q.Verb {
 	case Check:
 		reply.Answers = append(reply.Answers, job.check(ctx))
-	case Refresh:
-		reply.Answers = append(reply.Answers, job.refresh(ctx))
 	case Rollback:
 		reply.Answers = append(reply.Answers, job.rollback(ctx))
 	case GetState:
@@ -134,6 +121,39 @@ func (s *Session) one(ctx context.Context, q Query, pid int, reply *Reply) {
 	default:
 		fail(&Failure{Kind: FailureUsage, Message: fmt.Sprintf("unknown verb %q", q.Verb)})
 	}
+}
+
+// attach begins a job about a process; nil if the query does not concern it.
+func (s *Session) attach(ctx context.Context, q Query, pid int) (*job, error) {
+	started := time.Now()
+	proc, err := reload.Attach(ctx, pid)
+	if err != nil {
+		if q.PID == pid || !errors.Is(err, reload.ErrEnded) && s.runs(pid, q.Dirs) {
+			return nil, err
+		}
+		return nil, nil
+	}
+	prog, err := s.open(proc.BuildID)
+	if err != nil || q.PID == 0 && !concernsAny(q.Dirs, prog.Module.Dir) {
+		proc.Close()
+		if q.PID != pid {
+			err = nil
+		}
+		return nil, err
+	}
+	return &job{program: prog, proc: proc, started: started, rest: q.Rest}, nil
+}
+
+// prepare prepares a refresh of a process; nil if the query does not concern it.
+func (s *Session) prepare(ctx context.Context, q Query, pid int, held *locks) *member {
+	job, err := s.attach(ctx, q, pid)
+	switch {
+	case err != nil:
+		return &member{answer: Failed(pid, err)}
+	case job == nil:
+		return nil
+	}
+	return job.prepare(ctx, held)
 }
 
 // runs reports whether a process that does not answer runs a program of the workspaces around some directories.
@@ -190,10 +210,14 @@ func (r *Reply) add(o *Reply) {
 	r.Processes = append(r.Processes, o.Processes...)
 }
 
-func (r *Reply) sorted() *Reply {
+// sorted puts a reply in order. Without anything in it, what could not be looked at may hide the program that was meant.
+func (r *Reply) sorted(untrusted error) (*Reply, error) {
+	if len(r.Answers)+len(r.Processes) == 0 && untrusted != nil {
+		return nil, untrusted
+	}
 	slices.SortFunc(r.Answers, func(a, b *Answer) int { return cmp.Compare(a.PID, b.PID) })
 	slices.SortFunc(r.Processes, func(a, b Process) int { return cmp.Compare(a.PID, b.PID) })
-	return r
+	return r, nil
 }
 
 // Answer joins the answers of a reply into one: the worst first, the others with it. Without any there
@@ -204,7 +228,7 @@ func (r *Reply) Answer(q Query) *Answer {
 		a.Error = &Failure{Kind: FailureProcess, Message: "no program of this workspace is running; start one with: limeade-lsp run PACKAGE"}
 		return a
 	}
-	worst := slices.MaxFunc(r.Answers, func(a, b *Answer) int { return cmp.Compare(a.Error.ExitCode(), b.Error.ExitCode()) })
+	worst := slices.MaxFunc(r.Answers, func(a, b *Answer) int { return cmp.Compare(a.Error.weight(), b.Error.weight()) })
 	first := *worst
 	for _, a := range r.Answers {
 		if a != worst {

@@ -1,0 +1,234 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/limeade-go/limeade/reload"
+)
+
+// A refresh that reaches several processes is made in all of them or in none: each is prepared, then each is committed,
+// and if one fails at that, those before it are taken back. Who directs this may be killed in between; then some are
+// refreshed and others not, which status says, and the next refresh goes on from there.
+
+// A member is one process in such a refresh.
+type member struct {
+	answer *Answer // what it said last
+	party  party   // nil if there is nothing to commit
+}
+
+// A party takes the steps of a refresh that is prepared in one process.
+type party interface {
+	take(context.Context, step) *Answer
+	close()
+}
+
+// A step is what a party is told to do.
+type step string
+
+const (
+	stepCommit step = "commit"
+	stepUndo   step = "undo" // what stepCommit did
+)
+
+// undoPatience is how long it may take to take a commit back, whoever has given up meanwhile.
+const undoPatience = 30 * time.Second
+
+// together has all members take the refresh, or none, and returns their answers. A process that has ended keeps nobody
+// from it.
+func together(ctx context.Context, members []*member) *Reply {
+	defer release(members)
+	decide(ctx, members)
+	r := &Reply{}
+	for _, m := range members {
+		r.Answers = append(r.Answers, m.answer)
+	}
+	return r
+}
+
+// release lets go of members.
+func release(members []*member) {
+	for _, m := range members {
+		if m.party != nil {
+			m.party.close()
+		}
+	}
+}
+
+func decide(ctx context.Context, members []*member) {
+	failed := slices.IndexFunc(members, (*member).stands)
+	taken := 0
+	for ; failed < 0 && taken < len(members); taken++ {
+		m := members[taken]
+		if m.party == nil {
+			continue
+		}
+		if m.answer = m.party.take(ctx, stepCommit); m.stands() {
+			failed = taken
+		}
+	}
+	if failed < 0 {
+		return
+	}
+	why := fmt.Sprintf("process %d could not be refreshed, and all are or none", members[failed].answer.PID)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoPatience)
+	defer cancel()
+	for i, m := range members {
+		if i == failed || m.party == nil || m.answer.Error != nil {
+			continue
+		}
+		if !m.answer.Applied {
+			m.answer.Error = &Failure{Kind: FailureWithheld, Message: "nothing was changed: " + why}
+			continue
+		}
+		a := m.party.take(ctx, stepUndo)
+		a.Edits = m.answer.Edits
+		if a.Error == nil {
+			a.Applied = false
+			a.Error = &Failure{Kind: FailureWithheld, Message: "the refresh was taken back: " + why}
+		} else {
+			a.Applied = m.answer.Applied
+			a.Error = &Failure{Kind: FailureProcess, Message: fmt.Sprintf("%s; this process was, and it could not be taken back: %s", why, a.Error.Message)}
+		}
+		m.answer = a
+	}
+}
+
+// stands reports whether a member stands in the way of the others.
+func (m *member) stands() bool {
+	if m.answer.Error == nil {
+		return false
+	}
+	_, err := reload.BuildOf(m.answer.PID)
+	return err == nil
+}
+
+// prepare makes a job a member, ready to be committed. The program must not be changed by anybody else until it is closed:
+// locks are those that members of the same refresh hold already.
+func (j *job) prepare(ctx context.Context, locks *locks) *member {
+	release, ok := locks.take(j.program.working)
+	if !ok {
+		j.proc.Close()
+		return &member{answer: j.finish(j.answer(), errBusy)}
+	}
+	p := &local{job: j, release: release}
+	p.answer = j.ready(ctx)
+	if j.prepared == nil {
+		p.close()
+		return &member{answer: p.answer}
+	}
+	return &member{p.answer, p}
+}
+
+// locks are those of the programs that a refresh changes: it may have several processes of one.
+type locks struct {
+	held map[*sync.Mutex]int
+}
+
+// take locks mu if nobody else has it; release is called once.
+func (l *locks) take(mu *sync.Mutex) (release func(), ok bool) {
+	if l.held == nil {
+		l.held = map[*sync.Mutex]int{}
+	}
+	if l.held[mu] == 0 && !mu.TryLock() {
+		return nil, false
+	}
+	l.held[mu]++
+	return func() {
+		if l.held[mu]--; l.held[mu] == 0 {
+			mu.Unlock()
+		}
+	}, true
+}
+
+// A local party is a process that this one refreshes itself.
+type local struct {
+	job     *job
+	answer  *Answer
+	release func()
+}
+
+func (p *local) take(ctx context.Context, s step) *Answer {
+	switch s {
+	case stepCommit:
+		p.answer = p.job.commit(ctx, p.answer)
+		return p.answer
+	case stepUndo:
+		return p.job.undo(ctx, p.answer.Generation)
+	}
+	return Failed(p.answer.PID, fmt.Errorf("unknown step %q", s))
+}
+
+func (p *local) close() {
+	p.job.proc.Close()
+	p.release()
+}
+
+// A remote party is a process whose service refreshes it.
+type remote struct {
+	pid  int
+	conn net.Conn
+	from *json.Decoder
+	stop func() bool
+}
+
+// join asks a service to prepare a refresh. The member is nil if it does not concern the service's process; an error means
+// that there is no answer from there.
+func join(ctx context.Context, pid int, path string, q Query) (*member, error) {
+	conn, err := dial(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	r := &remote{pid: pid, conn: conn}
+	r.from = json.NewDecoder(patient{ctx, conn})
+	r.stop = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	q.Steps = true
+	reply, err := r.exchange(q)
+	if err != nil || len(reply.Answers) == 0 {
+		r.close()
+		return nil, err
+	}
+	m := &member{answer: reply.Answers[0]}
+	if reply.Prepared {
+		m.party = r
+	} else {
+		r.close()
+	}
+	return m, nil
+}
+
+func (r *remote) exchange(say any) (*Reply, error) {
+	var reply Reply
+	if err := json.NewEncoder(r.conn).Encode(say); err != nil {
+		return nil, fmt.Errorf("process %d: the limeade-lsp that runs it: %w", r.pid, err)
+	}
+	if err := r.from.Decode(&reply); err != nil {
+		return nil, fmt.Errorf("process %d: the limeade-lsp that runs it: %w", r.pid, err)
+	}
+	return &reply, nil
+}
+
+func (r *remote) take(ctx context.Context, s step) *Answer {
+	r.stop() // the context may be another one
+	_ = r.conn.SetDeadline(time.Time{})
+	r.from = json.NewDecoder(patient{ctx, r.conn})
+	r.stop = context.AfterFunc(ctx, func() { _ = r.conn.SetDeadline(time.Unix(1, 0)) })
+	reply, err := r.exchange(s)
+	if err == nil && len(reply.Answers) != 1 {
+		err = fmt.Errorf("process %d: the limeade-lsp that runs it gave no answer", r.pid)
+	}
+	if err != nil {
+		return Failed(r.pid, err)
+	}
+	return reply.Answers[0]
+}
+
+func (r *remote) close() {
+	r.stop()
+	r.conn.Close()
+}
