@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/limeade-go/limeade/reload/internal/build"
@@ -271,6 +272,15 @@ func PrivateDir(dir string) error {
 		return err
 	}
 	return Private(dir)
+}
+
+// OwnPeer returns an error unless a process of this user is at the other end of a connection.
+func OwnPeer(conn syscall.Conn) error {
+	peer, err := wire.Peer(conn)
+	if err == nil && int(peer.Uid) != os.Geteuid() {
+		err = fmt.Errorf("the process at the other end belongs to user %d, not to %d", peer.Uid, os.Geteuid())
+	}
+	return err
 }
 
 // Private returns an error, which says what to do, if others than this user can put sockets into dir.

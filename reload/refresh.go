@@ -334,7 +334,7 @@ func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation)
 		return nil, Outcome{}, err
 	}
 	reply, err := p.swap(ctx, proc, to, func() (patch.ApplyReply, error) {
-		return proc.client.Rollback(ctx, proc.HelloReply.Generation, to.Digest)
+		return proc.client.Rollback(ctx, proc.BuildID, proc.HelloReply.Generation, to.Digest)
 	})
 	if err != nil {
 		return nil, Outcome{}, err

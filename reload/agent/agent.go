@@ -99,7 +99,7 @@ func (a *agent) handle(kind patch.Kind, payload []byte, gone func() bool) (reply
 	case patch.KindApply:
 		return a.apply(q.Patch, gone)
 	case patch.KindRollback:
-		return a.rollback(q.Base, q.Source, gone)
+		return a.rollback(q, gone)
 	}
 	return a.stale()
 }

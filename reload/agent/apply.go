@@ -106,7 +106,7 @@ func (t *transaction) verify(encoded []byte) *patch.Error {
 	case arenaError != nil:
 		return refuse(patch.NoMemory, arenaError.Error())
 	case p.BuildID != t.image.BuildID:
-		return refuse(patch.WrongBuild, "patch is for the build "+p.BuildID+", the process runs "+t.image.BuildID)
+		return wrongBuild("patch", p.BuildID, t.image)
 	case p.GoVersion != a.version:
 		return refuse(patch.WrongGo, "patch is for "+p.GoVersion+", the process runs "+a.version)
 	case p.Base != generation:
@@ -146,6 +146,10 @@ func (t *transaction) verify(encoded []byte) *patch.Error {
 		}
 	}
 	return nil
+}
+
+func wrongBuild(what, buildID string, im *rt.Image) *patch.Error {
+	return refuse(patch.WrongBuild, what+" is for the build "+buildID+", the process runs "+im.BuildID)
 }
 
 // announce lets the program object.

@@ -3,7 +3,6 @@
 package agent_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -51,7 +50,7 @@ func TestVariants(t *testing.T) {
 			apply(t, c, q2)
 			p.check("answer", "43")
 
-			r, err := c.Rollback(context.Background(), 2, "source 1 again")
+			r, err := rollback(c, 2, "source 1 again")
 			if err != nil || r.Generation != 3 || r.Pause == 0 {
 				t.Fatalf("rollback: %+v, %v", r, err)
 			}
@@ -59,13 +58,13 @@ func TestVariants(t *testing.T) {
 			if h := hello(t, c); h.Generation != 3 || h.Source != "source 1 again" || h.Undo != 1 || h.Retired != 2 {
 				t.Errorf("hello after the rollback is %+v", h)
 			}
-			if _, err := c.Rollback(context.Background(), 3, ""); err != nil {
+			if _, err := rollback(c, 3, ""); err != nil {
 				t.Fatal(err)
 			}
 			p.check("answer", "1")
-			_, err = c.Rollback(context.Background(), 4, "")
+			_, err = rollback(c, 4, "")
 			refused(t, err, patch.NothingToUndo, "runs its build")
-			_, err = c.Rollback(context.Background(), 1, "")
+			_, err = rollback(c, 1, "")
 			refused(t, err, patch.WrongGeneration, "process is at 4")
 
 			// From here a refresh works as before.

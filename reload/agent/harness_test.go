@@ -436,6 +436,15 @@ func apply(t *testing.T, c *wire.Client, q *patch.Patch) patch.ApplyReply {
 	return r
 }
 
+// rollback asks the process of a client, which is at base, to go back.
+func rollback(c *wire.Client, base uint32, source string) (patch.ApplyReply, error) {
+	h, err := c.Hello(context.Background())
+	if err != nil {
+		return patch.ApplyReply{}, err
+	}
+	return c.Rollback(context.Background(), h.BuildID, base, source)
+}
+
 // refused expects a refusal.
 func refused(t *testing.T, err error, code patch.Code, part string) {
 	t.Helper()

@@ -240,7 +240,7 @@ func TestModule(t *testing.T) {
 				t.Errorf("trace through the second patch is %q", got)
 			}
 			p.check(fmt.Sprintf("side %d", m.dataAddr()+rootOffset), "7")
-			if _, err := c.Rollback(context.Background(), 2, ""); err != nil {
+			if _, err := rollback(c, 2, ""); err != nil {
 				t.Fatal(err)
 			}
 			p.check("answer", "42")

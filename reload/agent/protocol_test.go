@@ -319,7 +319,7 @@ func TestClients(t *testing.T) {
 		result <- err
 	}()
 	for {
-		_, err := clients[1].Rollback(context.Background(), 7, "")
+		_, err := rollback(clients[1], 7, "")
 		var e *patch.Error
 		if errors.As(err, &e) && e.Code == patch.Busy {
 			break
@@ -444,9 +444,11 @@ func TestOtherUser(t *testing.T) {
 	if err := os.Chmod(public, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	knock := func() string {
+	knock := func(q patch.Request) string {
+		t.Helper()
 		cmd := exec.Command(helper, "knock", p.socket())
 		cmd.Dir = "/"
+		cmd.Stdin = bytes.NewReader(q.Encode())
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		out, err := cmd.CombinedOutput()
 		if err != nil {
@@ -454,7 +456,7 @@ func TestOtherUser(t *testing.T) {
 		}
 		return string(out)
 	}
-	if got := knock(); !strings.Contains(got, "permission denied") {
+	if got := knock(patch.Request{Kind: patch.KindHello}); !strings.Contains(got, "permission denied") {
 		t.Errorf("another user gets %q, want permission denied", got)
 	}
 	// As if the directory had been opened by somebody: the agent still looks at who comes.
@@ -468,15 +470,85 @@ func TestOtherUser(t *testing.T) {
 		}
 		defer os.Chmod(path, info.Mode().Perm())
 	}
-	if got := knock(); got != "process belongs to another user\n" {
-		t.Errorf("another user gets %q, want a refusal", got)
+	own, err := net.Dial("unix", p.socket())
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer own.Close()
+	ask := func(q patch.Request) (patch.Kind, []byte) {
+		t.Helper()
+		if _, err := own.Write(q.Encode()); err != nil {
+			t.Fatal(err)
+		}
+		kind, payload, err := patch.ReadFrame(own, patch.MaxReply)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return kind, payload
+	}
+	_, payload := ask(patch.Request{Kind: patch.KindHello})
+	h, err := patch.DecodeHelloReply(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := p.newPatch(h, returns(42))
+	p.detour(q, "main.answer", 0, 6)
+	good := patch.Request{Kind: patch.KindApply, Patch: q.Encode()}
+	// What the process would take of its own user it does not take of another.
+	for _, q := range []patch.Request{{Kind: patch.KindHello}, good, {Kind: patch.KindStale}} {
+		if got := knock(q); got != "process belongs to another user\n" {
+			t.Errorf("another user gets %q for request %d, want a refusal", got, q.Kind)
+		}
+	}
+	p.check("answer", "1")
+	if kind, _ := ask(good); kind != patch.KindApplyReply {
+		t.Errorf("the same patch gets kind %d of the process's own user", kind)
+	}
+	p.check("answer", "42")
 	if _, err := wire.Dial(context.Background(), p.pid()); err == nil || !strings.Contains(err.Error(), "chmod 700") {
 		t.Errorf("client trusts a directory that is open to others: %v", err)
 	}
 }
 
-// knock says hello at a socket and prints what comes of it. It runs as another user.
+// TestReplay: what was taken once is not taken again, in whatever generation, nor by another process.
+func TestReplay(t *testing.T) {
+	p := start(t, build(t, "go1.26"), "serve")
+	c := p.dial()
+	h := hello(t, c)
+	q := p.newPatch(h, returns(42))
+	p.detour(q, "main.answer", 0, 6)
+	apply(t, c, q)
+	replay := func(want string) {
+		t.Helper()
+		before := p.snapshot(c)
+		_, err := c.Apply(context.Background(), q.Encode())
+		refused(t, err, patch.WrongGeneration, "the process is at "+want)
+		p.unchanged(c, before, "a replayed patch")
+	}
+	replay("1")
+	if _, err := rollback(c, 1, "back"); err != nil {
+		t.Fatal(err)
+	}
+	p.check("answer", "1")
+	replay("2")
+	before := p.snapshot(c)
+	_, err := c.Rollback(context.Background(), h.BuildID, 1, "back")
+	refused(t, err, patch.WrongGeneration, "the process is at 2")
+	_, err = c.Rollback(context.Background(), h.BuildID+"x", 2, "back")
+	refused(t, err, patch.WrongBuild, "the process runs "+h.BuildID)
+	p.unchanged(c, before, "a replayed and a forged rollback")
+	p.check("answer", "1")
+
+	other := start(t, build(t, "pie"), "serve")
+	d := other.dial()
+	other.bias = hello(t, d).Bias
+	before = other.snapshot(d)
+	_, err = d.Apply(context.Background(), q.Encode())
+	refused(t, err, patch.WrongBuild, "patch is for the build "+h.BuildID)
+	other.unchanged(d, before, "a patch for another program")
+}
+
+// knock sends its standard input to a socket and prints what comes of it. It runs as another user.
 func knock(socket string) int {
 	conn, err := net.Dial("unix", socket)
 	if err != nil {
@@ -484,7 +556,7 @@ func knock(socket string) int {
 		return 0
 	}
 	// The agent may have refused already.
-	_, _ = conn.Write(patch.Request{Kind: patch.KindHello}.Encode())
+	_, _ = io.Copy(conn, os.Stdin)
 	kind, payload, err := patch.ReadFrame(conn, patch.MaxReply)
 	switch {
 	case err != nil:

@@ -25,7 +25,14 @@ func (a *agent) relyOn(depth int) (vacant []body, kept []patch.Reliant) {
 
 // rollback takes the last refresh back that is not taken back yet. The process gets a new generation with the code of
 // the one before; what the refresh mapped and registered stays.
-func (a *agent) rollback(base uint32, source string, gone func() bool) []byte {
+func (a *agent) rollback(q patch.Request, gone func() bool) []byte {
+	im, refused := a.prepare()
+	if refused != nil {
+		return refused.Encode()
+	}
+	if q.BuildID != im.BuildID {
+		return wrongBuild("rollback", q.BuildID, im).Encode()
+	}
 	if !a.writer.TryLock() {
 		return refuse(patch.Busy, "process is being changed by another client; try again").Encode()
 	}
@@ -33,8 +40,8 @@ func (a *agent) rollback(base uint32, source string, gone func() bool) []byte {
 	a.mu.Lock()
 	generation := a.generation
 	a.mu.Unlock()
-	if base != generation {
-		return refuse(patch.WrongGeneration, "rollback is for generation "+strconv.Itoa(int(base))+
+	if q.Base != generation {
+		return refuse(patch.WrongGeneration, "rollback is for generation "+strconv.Itoa(int(q.Base))+
 			", the process is at "+strconv.Itoa(int(generation))).Encode()
 	}
 	if len(a.undo) == 0 {
@@ -57,7 +64,7 @@ func (a *agent) rollback(base uint32, source string, gone func() bool) []byte {
 		a.revive(rt.Range{Lo: f.OldLo, Hi: f.OldHi})
 		a.retire(f.Name, rt.Range{Lo: f.NewLo, Hi: f.NewHi})
 	}
-	a.became(generation+1, source)
+	a.became(generation+1, q.Source)
 	a.mu.Unlock()
 	swap.Stage = After
 	tell(swap, &reply)

@@ -35,7 +35,7 @@ func TestPause(t *testing.T) {
 					q.Writes[0].New = jump(q.Writes[0].Addr, q.Origin)
 					q.Funcs[0].NewLo, q.Funcs[0].NewHi = q.Origin, q.Origin+6
 					r := apply(t, c, q)
-					back, err := c.Rollback(context.Background(), r.Generation, "")
+					back, err := rollback(c, r.Generation, "")
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -101,7 +101,7 @@ func TestWindow(t *testing.T) {
 				p.detour(q, "main.work", 0, 6)
 				r := apply(t, c, whole(q, "main.work"))
 				retries += r.Retries
-				if _, err := c.Rollback(context.Background(), r.Generation, ""); err != nil {
+				if _, err := rollback(c, r.Generation, ""); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -256,7 +256,7 @@ func TestSoak(t *testing.T) {
 				if i%8 == 0 {
 					stale(t, c)
 				}
-				if _, err := c.Rollback(context.Background(), r.Generation, ""); err != nil {
+				if _, err := rollback(c, r.Generation, ""); err != nil {
 					t.Fatal(err)
 				}
 				p.check("answer", "1")

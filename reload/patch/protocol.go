@@ -15,7 +15,7 @@ import "strconv"
 // after an Error reply.
 
 // Protocol is the version of the conversation; the agent says its own in HelloReply.
-const Protocol = 3
+const Protocol = 4
 
 // MaxFrame bounds the length of a request; MaxReply that of a reply.
 const (
@@ -103,12 +103,14 @@ func (e *Error) Error() string { return e.Message }
 
 func corrupt(message string) *Error { return &Error{Corrupt, message} }
 
-// A Request is what a client asks. Patch is an encoded patch (KindApply); Base and Source belong to KindRollback.
+// A Request is what a client asks. Patch is an encoded patch (KindApply); the rest belongs to KindRollback. Both name the
+// build and the generation that they are for.
 type Request struct {
-	Kind   Kind
-	Patch  []byte
-	Base   uint32
-	Source string
+	Kind    Kind
+	Patch   []byte
+	BuildID string
+	Base    uint32
+	Source  string
 }
 
 // HelloReply describes the process and the agent's state.
@@ -172,6 +174,7 @@ func (q Request) Encode() []byte {
 	case KindApply:
 		w.bytes(q.Patch)
 	case KindRollback:
+		w.str(q.BuildID)
 		w.u32(q.Base)
 		w.str(q.Source)
 	}
@@ -187,6 +190,7 @@ func DecodeRequest(kind Kind, payload []byte) (Request, error) {
 	case KindApply:
 		q.Patch = r.bytes()
 	case KindRollback:
+		q.BuildID = r.str()
 		q.Base = r.u32()
 		q.Source = r.str()
 		if len(q.Source) > MaxSource {

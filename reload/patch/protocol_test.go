@@ -17,7 +17,7 @@ func TestRequests(t *testing.T) {
 	for _, q := range []Request{
 		{Kind: KindHello},
 		{Kind: KindApply, Patch: []byte("patch")},
-		{Kind: KindRollback, Base: 7, Source: "digest"},
+		{Kind: KindRollback, BuildID: "build", Base: 7, Source: "digest"},
 		{Kind: KindStale},
 	} {
 		kind, payload, err := ReadFrame(iotest.OneByteReader(bytes.NewReader(q.Encode())), MaxFrame)
@@ -143,7 +143,7 @@ func FuzzFrames(f *testing.F) {
 	for _, frame := range [][]byte{
 		Request{Kind: KindHello}.Encode(),
 		Request{Kind: KindApply, Patch: full().Encode()}.Encode(),
-		Request{Kind: KindRollback, Base: 1, Source: "s"}.Encode(),
+		Request{Kind: KindRollback, BuildID: "b", Base: 1, Source: "s"}.Encode(),
 		HelloReply{BuildID: "b"}.Encode(),
 		ApplyReply{}.Encode(),
 		StaleReply{Funcs: []StaleFunc{{"a", 1}}}.Encode(),

@@ -107,16 +107,21 @@ func (s *Service) accept() {
 		if err != nil {
 			return
 		}
-		s.runner.answering.Go(func() { s.answer(conn) })
+		s.runner.answering.Go(func() {
+			defer conn.Close()
+			// The directory keeps others out; whoever it is that opened it, does not.
+			if reload.OwnPeer(conn.(*net.UnixConn)) == nil {
+				s.answer(conn)
+			}
+		})
 	}
 }
 
 func (s *Service) answer(conn net.Conn) {
-	defer conn.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var q Query
-	asked := json.NewDecoder(conn)
+	asked := json.NewDecoder(io.LimitReader(conn, maxQuery))
 	if err := asked.Decode(&q); err != nil {
 		return
 	}
@@ -189,6 +194,12 @@ func (s *Service) stepwise(ctx context.Context, q Query, steps <-chan step, say 
 		}
 	}
 }
+
+// maxQuery bounds what is read of an asker, and maxReply what of a service, in bytes.
+const (
+	maxQuery = 1 << 20
+	maxReply = 64 << 20
+)
 
 // While a service works on an answer it sends signs of life, which are nothing to a reader of JSON. One that falls silent
 // is stopped or stuck.
@@ -282,7 +293,19 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		_ = os.Remove(path) // of a service that is gone
 	}
-	return conn, err
+	if err != nil {
+		return nil, err
+	}
+	if err := reload.OwnPeer(conn.(*net.UnixConn)); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return conn, nil
+}
+
+// listenTo reads the JSON that a service says.
+func listenTo(ctx context.Context, conn net.Conn) *json.Decoder {
+	return json.NewDecoder(io.LimitReader(patient{ctx, conn}, maxReply))
 }
 
 // ask puts a query to a service. Any error means that there is no answer from there.
@@ -298,7 +321,7 @@ func ask(ctx context.Context, path string, q Query) (*Reply, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	var r Reply
-	if err := json.NewDecoder(patient{ctx, conn}).Decode(&r); err != nil {
+	if err := listenTo(ctx, conn).Decode(&r); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &r, nil

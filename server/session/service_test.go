@@ -201,3 +201,32 @@ func TestConcerns(t *testing.T) {
 		}
 	}
 }
+
+// FuzzService: whatever an asker says, a service that knows no process of that number gives an answer or none, and ends.
+func FuzzService(f *testing.F) {
+	for _, q := range []Query{
+		{Verb: Check, Dirs: []string{"/"}}, {Verb: Refresh, Steps: true, PID: 1}, {Verb: GetState, Dirs: []string{"/"}},
+		{Verb: Restart, Cause: "an edit"}, {Verb: "nothing", Dirs: []string{""}},
+	} {
+		text, err := json.Marshal(q)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+		f.Add(append(text, `"commit" "undo" "nothing" 7`...))
+	}
+	f.Add([]byte(`{"verb":`))
+	f.Add([]byte{})
+	const nobody = 1 << 30
+	svc := &Service{session: New(), pid: nobody, runner: &Runner{}}
+	f.Fuzz(func(t *testing.T, said []byte) {
+		ours, theirs := net.Pipe()
+		go func() {
+			_, _ = theirs.Write(said) // it need not be read to its end
+			theirs.Close()
+		}()
+		go func() { _, _ = io.Copy(io.Discard, theirs) }()
+		svc.answer(ours)
+		ours.Close()
+	})
+}

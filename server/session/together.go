@@ -185,7 +185,7 @@ func join(ctx context.Context, pid int, path string, q Query) (*member, error) {
 		return nil, err
 	}
 	r := &remote{pid: pid, conn: conn}
-	r.from = json.NewDecoder(patient{ctx, conn})
+	r.from = listenTo(ctx, conn)
 	r.stop = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	q.Steps = true
 	reply, err := r.exchange(q)
@@ -216,7 +216,7 @@ func (r *remote) exchange(say any) (*Reply, error) {
 func (r *remote) take(ctx context.Context, s step) *Answer {
 	r.stop() // the context may be another one
 	_ = r.conn.SetDeadline(time.Time{})
-	r.from = json.NewDecoder(patient{ctx, r.conn})
+	r.from = listenTo(ctx, r.conn)
 	r.stop = context.AfterFunc(ctx, func() { _ = r.conn.SetDeadline(time.Unix(1, 0)) })
 	reply, err := r.exchange(s)
 	if err == nil && len(reply.Answers) != 1 {

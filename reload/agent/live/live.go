@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -86,13 +87,17 @@ func ask(ctx context.Context, dir string) (limeade.Outcome, error) {
 		return limeade.Outcome{}, err
 	}
 	defer conn.Close()
+	if err := ownPeer(conn.(*net.UnixConn)); err != nil {
+		return limeade.Outcome{}, err
+	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if err := json.NewEncoder(conn).Encode(query{Verb: "refresh", PID: pid}); err != nil {
 		return limeade.Outcome{}, err
 	}
 	var r reply
-	if err := json.NewDecoder(patient{conn}).Decode(&r); err != nil {
+	const most = 64 << 20
+	if err := json.NewDecoder(io.LimitReader(patient{conn}, most)).Decode(&r); err != nil {
 		return limeade.Outcome{}, err
 	}
 	if len(r.Answers) != 1 {
@@ -111,6 +116,23 @@ func private(dir string) error {
 		return fmt.Errorf("limeade: %s is not private", dir)
 	}
 	return nil
+}
+
+// ownPeer returns an error unless a process of this user is at the other end.
+func ownPeer(conn *net.UnixConn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var peer *syscall.Ucred
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		peer, failed = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	})
+	if err = errors.Join(err, failed); err == nil && int(peer.Uid) != os.Geteuid() {
+		err = fmt.Errorf("limeade: the service belongs to user %d", peer.Uid)
+	}
+	return err
 }
 
 // A patient reads what a service says. One that falls silent, without the signs of life that it gives every second, is

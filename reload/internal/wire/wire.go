@@ -179,18 +179,24 @@ func connect(ctx context.Context, path string) (net.Conn, error) {
 	}
 }
 
-// checkPeer makes sure that the socket is listened at by the process, and by this user.
-func (c *Client) checkPeer() error {
-	raw, err := c.conn.SyscallConn()
+// Peer says whose process is at the other end of a connection.
+func Peer(conn syscall.Conn) (*syscall.Ucred, error) {
+	raw, err := conn.SyscallConn()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var peer *syscall.Ucred
 	var sockErr error
 	err = raw.Control(func(fd uintptr) {
 		peer, sockErr = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
 	})
-	if err = errors.Join(err, sockErr); err != nil {
+	return peer, errors.Join(err, sockErr)
+}
+
+// checkPeer makes sure that the socket is listened at by the process, and by this user.
+func (c *Client) checkPeer() error {
+	peer, err := Peer(c.conn)
+	if err != nil {
 		return fmt.Errorf("process %d: who listens at its socket: %w", c.pid, err)
 	}
 	if int(peer.Uid) != os.Geteuid() {
@@ -217,10 +223,10 @@ func (c *Client) Apply(ctx context.Context, encoded []byte) (patch.ApplyReply, e
 	return ask(ctx, c, q, applyTime, patch.KindApplyReply, patch.DecodeApplyReply)
 }
 
-// Rollback takes the last refresh back. base is the generation that the process is at, source names what it runs
-// afterwards. Its errors are those of Apply.
-func (c *Client) Rollback(ctx context.Context, base uint32, source string) (patch.ApplyReply, error) {
-	q := patch.Request{Kind: patch.KindRollback, Base: base, Source: source}
+// Rollback takes the last refresh back. base is the generation that the process of the build is at, source names what it
+// runs afterwards. Its errors are those of Apply.
+func (c *Client) Rollback(ctx context.Context, buildID string, base uint32, source string) (patch.ApplyReply, error) {
+	q := patch.Request{Kind: patch.KindRollback, BuildID: buildID, Base: base, Source: source}
 	return ask(ctx, c, q, applyTime, patch.KindApplyReply, patch.DecodeApplyReply)
 }
 
