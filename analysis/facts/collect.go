@@ -301,7 +301,7 @@ func (c *collector) ident(id *ast.Ident, at place) {
 		n := c.number(name)
 		r := c.refs[n]
 		if at.stored {
-			c.refs[n] = newRef(n, r.Runs(), r.InLiteral(), r.Count())
+			c.refs[n] = newRef(n, r.Runs(), r.InLiteral() || at.literal, r.Count())
 			return
 		}
 		c.refs[n] = newRef(n, r.Runs() || at.runs, r.InLiteral() || at.literal, r.Count()+1)
