@@ -1,7 +1,7 @@
 # Limeade's own commands. The editors' targets need node and what they install; all else Go alone.
 
 GO ?= go
-.PHONY: test lint matrix bench corpus load stress test-nvim test-editors editor-images
+.PHONY: test lint matrix bench corpus load soak stress test-nvim test-editors editor-images
 
 # test runs every check: formatting, vet, staticcheck, the Go tests, and Neovim. The other editors join it when
 # test-editors has proved steady: Emacs did not show a warning in one run of three.
@@ -43,6 +43,10 @@ corpus:
 # load refreshes a server two hundred times under HTTP load.
 load:
 	LIMEADE_LOAD=200 $(GO) test -timeout 10m -v ./reload/internal/proof/load
+
+# soak edits a server under HTTP load in every way there is, once a second for half an hour.
+soak:
+	LIMEADE_SOAK=30m,1s $(GO) test -timeout 40m -v ./reload/internal/proof/soak
 
 # stress swaps running functions for a minute on each toolchain.
 stress:

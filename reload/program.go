@@ -95,12 +95,17 @@ func Open(buildID string) (*Program, error) {
 	return &Program{Build: b}, nil
 }
 
-// Close removes temporary files.
+// Close removes temporary files and gives back memory. Who is at work with the program goes on: that takes what it
+// needs again.
 func (p *Program) Close() error {
-	if c, ok := p.comp.peek(); ok {
-		return c.Close()
+	var errs []error
+	if h, ok := p.host.peek(); ok && p.origin == nil {
+		errs = append(errs, h.Image.Rest(), h.Library.Rest())
 	}
-	return nil
+	if c, ok := p.comp.peek(); ok {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func (p *Program) compiler() (*build.Compiler, error) {

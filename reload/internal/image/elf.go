@@ -83,6 +83,14 @@ func Open(path string, layout func(goVersion string) (Offsets, error)) (*Image, 
 	return im, nil
 }
 
+// Rest gives back the memory that the file takes. It stays mapped: what is used of it again is read again.
+func (im *Image) Rest() error {
+	if !im.unmap {
+		return nil
+	}
+	return syscall.Madvise(im.file, syscall.MADV_DONTNEED)
+}
+
 // Close unmaps the file. Nothing that was read from it may be used afterwards.
 func (im *Image) Close() error {
 	if !im.unmap {

@@ -15,7 +15,7 @@ import (
 // order in which the linker would load them, main first, to make it choose the same
 // definitions; the order matters only between equal candidates.
 //
-// Reading is safe for concurrent use; Add and Close are not.
+// Reading and Rest are safe for concurrent use; Add and Close are not.
 type Library struct {
 	tables   *Tables
 	base     *Library // of an overlay
@@ -154,6 +154,16 @@ func (l *Library) readFile(path string) ([]byte, error) {
 	}
 	l.mapped = append(l.mapped, data)
 	return data, nil
+}
+
+// Rest gives back the memory that the library's archives take. They stay mapped: what is used of them again is read
+// again.
+func (l *Library) Rest() error {
+	var errs []error
+	for _, m := range l.mapped {
+		errs = append(errs, syscall.Madvise(m, syscall.MADV_DONTNEED))
+	}
+	return errors.Join(errs...)
 }
 
 // Close unmaps the library's archives. Nothing that was read from them, names included,

@@ -281,6 +281,17 @@ func (w *Workspace) Refresh(ctx context.Context) (Answer, error) { return w.answ
 // Rollback undoes the last refresh.
 func (w *Workspace) Rollback(ctx context.Context) (Answer, error) { return w.answer(ctx, "rollback") }
 
+// Restart has the program built anew and started in the place of the one before.
+func (w *Workspace) Restart(ctx context.Context) (Answer, error) {
+	a, err := w.answer(ctx, "restart")
+	if err == nil && a.Applied {
+		w.mu.Lock()
+		w.program.PID = a.PID
+		w.mu.Unlock()
+	}
+	return a, err
+}
+
 // answer runs a verb that prints one Answer. An error means that the tool broke the contract or could not be run: a
 // refusal is an answer.
 func (w *Workspace) answer(ctx context.Context, verb string) (Answer, error) {
