@@ -290,8 +290,15 @@ func (l *linker) result() *Result {
 	}
 	slices.SortFunc(chunks, func(a, b Chunk) int { return cmp.Compare(a.Addr, b.Addr) })
 	s.Chunks = append(s.Chunks, chunks...)
+	moved := map[uint64]Lines{}
 	for _, m := range l.moved {
-		s.Lines[m.fn] = m.lines
+		s.Lines[m.fn], moved[m.fn] = m.lines, m.lines
+	}
+	for entry, b := range s.Bodies {
+		if lines, ok := moved[b.Func]; ok {
+			b.File, b.StartLine = lines.File, lines.StartLine
+			s.Bodies[entry] = b
+		}
 	}
 	for _, w := range p.Writes {
 		s.Memory[w.Addr] = w.New
