@@ -9,6 +9,18 @@
   :priority -1
   :add-on? t)) ; beside gopls
 
+;; With Flymake, lsp-mode shows a buffer what the server says that spoke last, and only if the buffer is the current one
+;; then (emacs-lsp/lsp-mode#2808): gopls would hide Limeade's warnings. Flycheck needs none of this.
+(defun limeade-show-all ()
+  "Have Flymake show what all servers say, in each buffer."
+  (dolist (buffer (buffer-list))
+    (with-current-buffer buffer
+      (when (bound-and-true-p lsp-diagnostics--flymake-report-fn)
+        (let (lsp--cur-workspace)
+          (lsp-diagnostics--flymake-update-diagnostics))))))
+
+(add-hook 'lsp-diagnostics-updated-hook #'limeade-show-all)
+
 (defun limeade-do (command)
   "Have Limeade carry out COMMAND: refresh, rollback or restart."
   (with-lsp-workspace (lsp-find-workspace 'limeade nil)

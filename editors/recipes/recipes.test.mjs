@@ -28,6 +28,27 @@ function replaced(from, to) {
   return ['<M-<>', '<M-x>', 'replace-string', '<Enter>', from, '<Enter>', to, '<Enter>', '<C-x>', '<C-s>']
 }
 
+// The mode line counts errors and warnings; the list has the texts.
+const flymake = [/Flymake\[0 1\]/, '<M-x>', 'flymake-show-buffer-diagnostics', '<Enter>']
+
+/**
+ * Makes the init file of an Emacs, and returns the command.
+ * @param {string} dir
+ * @param {string} recipe
+ * @param {string[]} packages that the recipe needs beside go-mode
+ * @param {string} settings what a test does not want on the screen
+ */
+async function emacs(dir, recipe, packages, settings) {
+  const program = await debian('emacs', ['emacs-nox'])
+  await debianPackages(...packages, 'elpa-go-mode')
+  const init = path.join(dir, 'init.el')
+  await writeFile(init, `${await read(path.join(here, recipe))}
+(setq lsp-session-file "${dir}/session" lsp-auto-guess-root t make-backup-files nil create-lockfiles nil)
+${settings}
+`)
+  return [program, '-nw', '--no-init-file', '-f', 'package-initialize', '-l', init]
+}
+
 /** @type {Recipe[]} */
 const recipes = [
   {
@@ -62,21 +83,17 @@ const recipes = [
   },
   {
     name: 'Emacs with lsp-mode',
-    start: async (_, dir) => {
-      const emacs = await debian('emacs', ['emacs-nox'])
-      await debianPackages('elpa-lsp-mode', 'elpa-go-mode')
-      const init = path.join(dir, 'init.el')
-      const recipe = await read(path.join(here, 'lsp-mode.el'))
-      await writeFile(
-        init,
-        `(package-initialize)\n(setq lsp-session-file "${dir}/session" lsp-auto-guess-root t lsp-headerline-breadcrumb-enable nil lsp-modeline-diagnostics-enable nil)\n` +
-          `(setq make-backup-files nil create-lockfiles nil)\n${recipe}`,
-      )
-      return [emacs, '-nw', '--no-init-file', '-l', init]
-    },
-    field: [...replaced('visitors int', 'visitors int; sold int'), '<M-x>', 'flymake-show-buffer-diagnostics', '<Enter>'],
-    edit: [/\[limeade:/, ...replaced('Hello', 'Welcome')],
+    start: (_, dir) => emacs(dir, 'lsp-mode.el', ['elpa-lsp-mode'], '(setq lsp-headerline-breadcrumb-enable nil lsp-modeline-diagnostics-enable nil)'),
+    edit: [/limeade:\d+\]/, ...replaced('Hello', 'Welcome')],
     refresh: ['<C-c>', 'l', 'r'],
+    field: [...replaced('visitors int', 'visitors int; sold int'), ...flymake],
+  },
+  {
+    name: 'Emacs with Eglot',
+    start: (_, dir) => emacs(dir, 'eglot.el', ['elpa-eglot'], ''),
+    edit: [/\[eglot:/, ...replaced('Hello', 'Welcome')],
+    refresh: ['<C-c>', 'l', 'r'],
+    field: [...replaced('visitors int', 'visitors int; sold int'), ...flymake],
   },
 ]
 
