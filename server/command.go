@@ -87,10 +87,10 @@ func (s *Server) executeCommand(ctx context.Context, p *protocol.ExecuteCommandP
 				return s.query(ctx, session.Verb(name), args)
 			})
 		}
+		if err == nil {
+			err = ctx.Err()
+		}
 	})
-	if err == nil {
-		err = ctx.Err()
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -100,12 +100,15 @@ func (s *Server) executeCommand(ctx context.Context, p *protocol.ExecuteCommandP
 // act does what changes a process, tells the client how it goes, and says what was not done and why.
 func (s *Server) act(ctx context.Context, name string, do func() *session.Answer) *session.Answer {
 	s.begin(name)
-	a := do()
-	s.observer.note(processesChanged)
-	s.finish(name, a)
-	if ctx.Err() == nil && a.Error != nil {
-		go s.complain(name, a)
-	}
+	a := session.Failed(0, fmt.Errorf("%s failed inside limeade-lsp; its log says more", name)) // if do panics
+	defer func() {
+		s.observer.note(processesChanged)
+		s.finish(name, a)
+		if ctx.Err() == nil && a.Error != nil {
+			go s.guard("message", func() { s.complain(name, a) })
+		}
+	}()
+	a = do()
 	return a
 }
 
@@ -181,23 +184,25 @@ func (s *Server) refreshOnSave() {
 // complain says in one message what was not done and why, with what can be done about it.
 func (s *Server) complain(name string, a *session.Answer) {
 	const restart, show = "Restart", "Show"
-	p := &protocol.ShowMessageRequestParams{Type: protocol.MessageTypeWarning, Message: "Limeade: " + a.Error.Message}
+	p := &protocol.ShowMessageRequestParams{Type: protocol.MessageTypeError, Message: "Limeade: " + a.Error.Message}
 	var place *protocol.Location
+	restarts := name == string(session.Refresh) && a.PID != 0
 	switch a.Error.Kind {
 	case session.FailureRefused:
-		if name == string(session.Refresh) {
-			p.Actions = append(p.Actions, protocol.MessageActionItem{Title: restart})
-		}
-		place = s.placeOfRefusal(a)
+		p.Type = protocol.MessageTypeWarning
+		place = s.placeOfEdits(a)
 	case session.FailureSource:
-		p.Type = protocol.MessageTypeError
+		restarts = false // that would not compile either
 		if len(a.Error.Source) > 0 {
 			e := a.Error.Source[0]
 			p.Message += fmt.Sprintf(": %s:%d: %s", e.File, e.Line, e.Message)
 			place = s.placeOf(e.File, e.Line, e.Column)
 		}
-	default:
-		p.Type = protocol.MessageTypeError
+	case session.FailureProcess:
+		place = s.placeOfEdits(a)
+	}
+	if restarts {
+		p.Actions = append(p.Actions, protocol.MessageActionItem{Title: restart})
 	}
 	if place != nil {
 		p.Actions = append(p.Actions, protocol.MessageActionItem{Title: show})
@@ -219,14 +224,13 @@ func (s *Server) complain(name string, a *session.Answer) {
 	}
 }
 
-// placeOfRefusal is where the first edit stands that needs a restart.
-func (s *Server) placeOfRefusal(a *session.Answer) *protocol.Location {
-	for _, e := range a.Edits {
-		if e.Verdict == edit.Restart.String() {
-			return s.placeOf(e.File, e.Line, e.Column)
-		}
+// placeOfEdits is where the first edit stands that needs a restart; if there is none, the first one that is not live.
+func (s *Server) placeOfEdits(a *session.Answer) *protocol.Location {
+	if len(a.Edits) == 0 {
+		return nil
 	}
-	return nil
+	e := a.Edits[max(0, slices.IndexFunc(a.Edits, func(e session.Edit) bool { return e.Verdict == edit.Restart.String() }))]
+	return s.placeOf(e.File, e.Line, e.Column)
 }
 
 // placeOf finds a file of a running program by the path that answers have; nil if the client has it not open and no

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"sync"
 
 	"go.lsp.dev/jsonrpc2"
@@ -143,7 +142,7 @@ func (s *Server) handle(ctx context.Context, req *jsonrpc2.Request) (any, error)
 	defer s.requests.end(id)
 	jsonrpc2.Async(ctx)
 	result, err := m.call(s, work, req)
-	if err != nil && work.Err() != nil {
+	if err != nil && work.Err() != nil || errors.Is(err, context.Canceled) { // by its number, or as progress
 		return nil, protocol.ErrRequestCancelled
 	}
 	return result, err
@@ -193,7 +192,7 @@ type method struct {
 func (m method) call(s *Server, ctx context.Context, req *jsonrpc2.Request) (result any, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.log.Error("panic", "method", req.Method(), "panic", r, "stack", string(debug.Stack()))
+			s.panicked(req.Method(), r)
 			result, err = nil, fmt.Errorf("%w: %s: %v", jsonrpc2.ErrInternal, req.Method(), r)
 		}
 	}()

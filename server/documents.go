@@ -63,7 +63,7 @@ func (s *Server) didSave(p *protocol.DidSaveTextDocumentParams) error {
 	s.mu.Unlock()
 	s.observer.note(filesChanged)
 	if refresh {
-		go s.refreshOnSave()
+		go s.guard("refresh on save", s.refreshOnSave)
 	}
 	return nil
 }

@@ -177,15 +177,10 @@ func (o *observer) look(ctx context.Context) {
 		return
 	}
 	s := o.server
-	v := &view{seq: seq, files: map[string]*fileView{}}
-	s.withProgress(ctx, nil, "Comparing with the running program", func(context.Context) {
-		defer func() {
-			if r := recover(); r != nil { // requests wait for this view
-				s.log.Error("panic", "panic", r, "stack", string(debug.Stack()))
-				v.programs, v.files, v.docs = before.programs, before.files, s.openDocuments()
-			}
-		}()
-		o.fill(ctx, v, before, changes)
+	v := &view{seq: seq, programs: before.programs, files: before.files, docs: s.openDocuments()} // requests wait for one in any case
+	s.guard("comparison", func() {
+		defer s.showProgress(ctx, nil, "Comparing with the running program", nil)()
+		v = o.fill(ctx, seq, before, changes)
 	})
 	if ctx.Err() != nil {
 		return
@@ -198,14 +193,14 @@ func (o *observer) look(ctx context.Context) {
 	o.mu.Unlock()
 }
 
-// fill finds out what a view has to say.
-func (o *observer) fill(ctx context.Context, v, before *view, changes change) {
+// fill makes the view of what is the case now.
+func (o *observer) fill(ctx context.Context, seq int, before *view, changes change) *view {
 	s := o.server
+	v := &view{seq: seq, files: map[string]*fileView{}, docs: s.openDocuments()}
 	if changes&processesChanged != 0 {
 		o.findProcesses(ctx)
 		s.follow(o.lives)
 	}
-	v.docs = s.openDocuments()
 	buffers := unsaved(v.docs)
 	for _, pid := range o.pids() {
 		v.programs = append(v.programs, o.program(ctx, v, o.lives[pid], changes, buffers))
@@ -216,6 +211,7 @@ func (o *observer) fill(ctx context.Context, v, before *view, changes change) {
 			f.open, f.version = true, d.Version
 		}
 	}
+	return v
 }
 
 func (o *observer) pids() []int {

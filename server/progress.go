@@ -17,30 +17,28 @@ const progressDelay = 300 * time.Millisecond
 type progress struct {
 	server *Server
 	token  protocol.ProgressToken
-	own    string // the token, if the server made it
 }
 
 var progressTokens atomic.Int64
 
 // beginProgress shows work, under the client's token if it gave one. cancel, if not nil, lets the user end it.
 func (s *Server) beginProgress(ctx context.Context, token protocol.ProgressToken, title string, cancel context.CancelFunc) *progress {
-	p := &progress{server: s, token: token}
 	if token == nil {
 		if !s.client.showsProgress {
 			return nil
 		}
-		p.own = "limeade-" + strconv.FormatInt(progressTokens.Add(1), 10)
-		p.token = protocol.String(p.own)
-		err := protocol.Call(ctx, s.conn, protocol.MethodWindowWorkDoneProgressCreate, &protocol.WorkDoneProgressCreateParams{Token: p.token}, nil)
+		token = protocol.String("limeade-" + strconv.FormatInt(progressTokens.Add(1), 10))
+		err := protocol.Call(ctx, s.conn, protocol.MethodWindowWorkDoneProgressCreate, &protocol.WorkDoneProgressCreateParams{Token: token}, nil)
 		if err != nil {
 			return nil
 		}
-		if cancel != nil {
-			s.mu.Lock()
-			s.progress[p.own] = cancel
-			s.mu.Unlock()
-		}
 	}
+	if cancel != nil {
+		s.mu.Lock()
+		s.progress[token] = cancel
+		s.mu.Unlock()
+	}
+	p := &progress{server: s, token: token}
 	p.send(&protocol.WorkDoneProgressBegin{Kind: "begin", Title: title, Cancellable: ptr(cancel != nil)})
 	return p
 }
@@ -54,55 +52,54 @@ func (p *progress) send(value any) {
 }
 
 // end says that the work is done.
-func (p *progress) end(message string) {
+func (p *progress) end() {
 	if p == nil {
 		return
 	}
-	e := &protocol.WorkDoneProgressEnd{Kind: "end"}
-	if message != "" {
-		e.Message = ptr(message)
-	}
-	p.send(e)
-	if p.own != "" {
-		p.server.mu.Lock()
-		delete(p.server.progress, p.own)
-		p.server.mu.Unlock()
-	}
+	p.send(&protocol.WorkDoneProgressEnd{Kind: "end"})
+	p.server.mu.Lock()
+	delete(p.server.progress, p.token)
+	p.server.mu.Unlock()
 }
 
-// withProgress does work that the client is told of if it takes long, and that the user may then end. With a token of
-// the client's the work is shown from the start: that is what the client waits for.
+// withProgress does work that the client is told of, and that the user may end.
 func (s *Server) withProgress(ctx context.Context, token protocol.ProgressToken, title string, work func(context.Context)) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var mu sync.Mutex
+	defer s.showProgress(ctx, token, title, cancel)()
+	work(ctx)
+}
+
+// showProgress tells the client of work if it takes long; end says that it is done. With a token of the client's the work
+// is shown from the start: that is what the client waits for. cancel, if not nil, lets the user end it.
+func (s *Server) showProgress(ctx context.Context, token protocol.ProgressToken, title string, cancel context.CancelFunc) (end func()) {
+	if token != nil {
+		return s.beginProgress(ctx, token, title, cancel).end
+	}
+	var mu sync.Mutex // guards what follows
 	var shown *progress
 	done := false
-	begin := func() {
-		p := s.beginProgress(ctx, token, title, cancel)
+	delayed := time.AfterFunc(progressDelay, func() {
+		p := s.beginProgress(ctx, nil, title, cancel)
 		mu.Lock()
 		defer mu.Unlock()
 		if shown = p; done {
-			p.end("")
+			p.end()
 		}
+	})
+	return func() {
+		delayed.Stop()
+		mu.Lock()
+		defer mu.Unlock()
+		done = true
+		shown.end()
 	}
-	if token != nil {
-		begin()
-	} else {
-		defer time.AfterFunc(progressDelay, begin).Stop()
-	}
-	work(ctx)
-	mu.Lock()
-	defer mu.Unlock()
-	done = true
-	shown.end("")
 }
 
 func (s *Server) cancelProgress(p *protocol.WorkDoneProgressCancelParams) error {
-	token, _ := p.Token.(protocol.String)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if cancel := s.progress[string(token)]; cancel != nil {
+	if cancel := s.progress[p.Token]; cancel != nil {
 		cancel()
 	}
 	return nil

@@ -266,6 +266,87 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
+// FuzzParameters sends a request or a notification of each method with any JSON for its parameters: a request is answered,
+// and nothing panics.
+func FuzzParameters(f *testing.F) {
+	requests, notifications := server.Methods()
+	methods := slices.Concat(requests, notifications)
+	methods = slices.DeleteFunc(methods, func(m string) bool { return m == "shutdown" })
+	const at = `"textDocument":{"uri":"file:///a.go","version":2},"position":{"line":0,"character":1},"range":{"start":{"line":0,"character":0},"end":{"line":1,"character":0}}`
+	for i := range methods {
+		for _, seed := range []string{
+			`null`, `[]`, `{}`, `{"textDocument":null}`, `{"textDocument":{"uri":7}}`, `{` + at + `}`,
+			`{` + at + `,"context":{"diagnostics":[],"only":["quickfix",""]}}`, `{` + at + `,"contentChanges":[{"text":"x"},{"range":null,"text":""}]}`,
+			`{"textDocument":{"uri":"file:///a.go","languageId":"go","version":1,"text":"package a\u0000"}}`,
+			`{"command":"limeade.lsp.explain","arguments":[{"code":"LMD0301"}],"workDoneToken":[1]}`,
+			`{"command":"limeade.lsp.status","arguments":[{"dir":"/nowhere","pid":-1}]}`, `{"id":1}`, `{"id":{}}`, `{"token":1.5}`, `{"token":"x"}`,
+			`{"settings":[]}`, `{"settings":{"limeade":null}}`, `{"changes":[{"uri":"file:","type":9}]}`, `{"event":{"added":[{"uri":"http://a"}],"removed":null}}`,
+			`{"previousResultIds":[{"uri":"file:///a.go","value":"x"}]}`, `{"value":"loud"}`,
+		} {
+			f.Add(uint8(i), seed)
+		}
+	}
+	f.Fuzz(func(t *testing.T, which uint8, params string) {
+		method := methods[int(which)%len(methods)]
+		if !json.Valid([]byte(params)) || strings.Contains(params, `limeade.lsp.r`) || strings.Contains(params, `\u`) && method == "workspace/executeCommand" {
+			return // FuzzMessage has the one, and commands that start and change processes are for other tests
+		}
+		w := newWire(t)
+		w.send(t, initializeMessage)
+		w.answer(t, `"init"`)
+		w.send(t, initializedMessage)
+		w.send(t, `{"jsonrpc":"2.0","method":"textDocument/didOpen","params":{"textDocument":{"uri":"file:///a.go","languageId":"go","version":1,"text":"package a"}}}`)
+		id := ""
+		if slices.Contains(requests, method) {
+			id = `"id":"fuzzed",`
+		}
+		w.send(t, fmt.Sprintf(`{"jsonrpc":"2.0",%s"method":%q,"params":%s}`, id, method, params))
+		if method == "workspace/diagnostic" { // it is answered when there is something to say
+			w.send(t, `{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":"fuzzed"}}`)
+		}
+		if id != "" {
+			w.answer(t, `"fuzzed"`)
+		}
+		w.send(t, `{"jsonrpc":"2.0","id":"last","method":"textDocument/codeLens","params":{"textDocument":{"uri":"file:///a.go"}}}`)
+		w.answer(t, `"last"`)
+		if strings.Contains(w.log.String(), "panic") {
+			t.Fatal(w.log)
+		}
+	})
+}
+
+// FuzzFrames sends any bytes, and then closes the stream: the server ends, and does not panic.
+func FuzzFrames(f *testing.F) {
+	for _, seed := range []string{
+		"", "\r\n", "\n\n\n", "Content-Length: 2\r\n\r\n{}", "content-length:2\n\n{}Content-Length: 2\r\n\r\n[]", "Content-Length: 0\r\n\r\n",
+		"Content-Length: -1\r\n\r\n{}", "Content-Length: 99999999999999999999\r\n\r\n{}", "Content-Length: 2147483647\r\n\r\n{}",
+		"Content-Length: 5\r\nContent-Type: application/vscode-jsonrpc; charset=utf-8\r\n\r\n{}", "Content-Length\r\n\r\n{}", ": 2\r\n\r\n{}",
+		"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "Content-Length: 2\r\n\r\n{",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if bytes.Contains(data, []byte("limeade.lsp.r")) {
+			return // commands that start and change processes are for other tests
+		}
+		w := newWire(t)
+		w.send(t, initializeMessage)
+		w.answer(t, `"init"`)
+		go io.Copy(io.Discard, w.out)
+		_, _ = w.in.Write(data) // it need not take it all
+		w.in.Close()
+		select {
+		case code := <-w.code:
+			w.code <- code
+		case <-time.After(editor.Patience):
+			t.Fatalf("the server does not end\n%s", w.log)
+		}
+		if strings.Contains(w.log.String(), "panic") {
+			t.Fatal(w.log)
+		}
+	})
+}
+
 // TestManyChanges sends 20,000 changes as fast as they go: none is lost and none is out of order, or places would not be
 // where they are.
 func TestManyChanges(t *testing.T) {

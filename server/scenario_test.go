@@ -121,6 +121,7 @@ func init() {
 		"replace":   with("replace file with", 2, 2, replaceScene),
 		"saving":    with("saving file command", 2, 2, savingScene),
 		"cancel":    with("cancel method json", 2, 2, cancelScene),
+		"stop":      with("stop json [token]", 1, 2, stopScene),
 		"tokened":   with("tokened command token", 2, 2, tokenedScene),
 		"pulled":    with("pulled file line...", 1, -1, pulledScene),
 		"workspace": with("workspace file line...", 1, -1, workspaceScene),
@@ -382,9 +383,39 @@ func cancelScene(s *stage, ts *testscript.TestScript, _ bool, args []string) {
 	id, done, err := s.editor.Begin(args[0], json.RawMessage(args[1]))
 	ts.Check(err)
 	ts.Check(s.editor.Notify("$/cancelRequest", map[string]any{"id": id}))
+	checkCancelled(s, ts, args[0], <-done)
+}
+
+// stopScene sends a command, and ends it by its progress, as a user does with the button there.
+func stopScene(s *stage, ts *testscript.TestScript, _ bool, args []string) {
+	params := map[string]json.RawMessage{}
+	ts.Check(json.Unmarshal([]byte(args[0]), &params))
+	if len(args) == 2 {
+		params["workDoneToken"] = json.RawMessage(args[1])
+	}
+	before := len(s.editor.Messages("$/progress"))
+	_, done, err := s.editor.Begin("workspace/executeCommand", params)
+	ts.Check(err)
+	var progress struct {
+		Token json.RawMessage
+		Value struct {
+			Kind, Title string
+			Cancellable bool
+		}
+	}
+	ts.Check(s.editor.Wait(func() bool {
+		return slices.ContainsFunc(s.editor.MessagesNow("$/progress")[before:], func(m *editor.Message) bool {
+			return json.Unmarshal(m.Params, &progress) == nil && progress.Value.Cancellable && strings.HasPrefix(progress.Value.Title, "Limeade: ")
+		})
+	}))
+	ts.Check(s.editor.Notify("window/workDoneProgress/cancel", map[string]any{"token": progress.Token}))
+	checkCancelled(s, ts, args[0], <-done)
+}
+
+func checkCancelled(s *stage, ts *testscript.TestScript, what string, m *editor.Message) {
 	const requestCancelled = -32800
-	if m := <-done; m == nil || m.Error == nil || m.Error.Code != requestCancelled {
-		ts.Fatalf("%s: %+v\n%s", args[0], m, s.editor.Stderr())
+	if m == nil || m.Error == nil || m.Error.Code != requestCancelled {
+		ts.Fatalf("%s: %+v\n%s", what, m, s.editor.Stderr())
 	}
 }
 

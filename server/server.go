@@ -14,6 +14,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 
 	"go.lsp.dev/jsonrpc2"
@@ -54,9 +55,9 @@ type Server struct {
 	phase    phase
 	folders  map[string]string // of the workspace: as the client names them, by path
 	settings Settings
-	docs     map[string]*text.Document // by path
-	saving   map[string]chan struct{}  // paths that the client is about to save; closed when it has
-	progress map[string]context.CancelFunc
+	docs     map[string]*text.Document                     // by path
+	saving   map[string]chan struct{}                      // paths that the client is about to save; closed when it has
+	progress map[protocol.ProgressToken]context.CancelFunc // of work that the client shows
 }
 
 // A phase is where in its life the server is.
@@ -79,7 +80,7 @@ type Options struct {
 func New(o Options) *Server {
 	s := &Server{
 		tool: o.Tool, version: o.Version, session: session.New(), phase: fresh, published: map[string]string{},
-		docs: map[string]*text.Document{}, saving: map[string]chan struct{}{}, progress: map[string]context.CancelFunc{},
+		docs: map[string]*text.Document{}, saving: map[string]chan struct{}{}, progress: map[protocol.ProgressToken]context.CancelFunc{},
 	}
 	s.log, s.logLevel = newLog(o.Log)
 	return s
@@ -102,10 +103,10 @@ func (s *Server) Serve(ctx context.Context, client io.ReadWriteCloser) int {
 	}
 	stop()
 	s.requests.cancelAll()
+	s.observer.close() // it has the watcher follow programs
 	if s.files != nil {
 		s.files.Close()
 	}
-	s.observer.close()
 	s.runs.end()
 	s.session.Close()
 	if err := s.conn.Err(); err != nil && !errors.Is(err, errExit) {
@@ -117,6 +118,20 @@ func (s *Server) Serve(ctx context.Context, client io.ReadWriteCloser) int {
 		return 1
 	}
 	return 0
+}
+
+// guard does work that nobody waits for: a panic there is logged, and ends nothing else.
+func (s *Server) guard(what string, work func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.panicked(what, r)
+		}
+	}()
+	work()
+}
+
+func (s *Server) panicked(what string, r any) {
+	s.log.Error("panic", "in", what, "panic", r, "stack", string(debug.Stack()))
 }
 
 // notify sends a notification. That the client is gone is seen elsewhere.
