@@ -52,7 +52,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 	for i, m := range moves {
 		moves[i].File, moves[i].NewFile = p.Recorded(m.File), p.Recorded(m.NewFile)
 	}
-	whole := map[string]bool{}
+	whole, thin := map[string]bool{}, p.canThin
 	leaky := map[string]bool{} // declarations that leak more than their callers rely on
 	fresh := maps.Clone(req.fresh)
 	if fresh == nil {
@@ -65,7 +65,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 	}
 	for range maxRounds {
 		start := time.Now()
-		c, err := p.compile(ctx, host, from, req, whole)
+		c, err := p.compile(ctx, host, from, req, whole, thin)
 		out.outcome.Compile += time.Since(start)
 		if err != nil {
 			return nil, err
@@ -125,6 +125,8 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 			if req, err = req.Extend(needBody.Decls, false); err != nil {
 				return nil, err
 			}
+		case errors.Is(err, link.ErrThin):
+			thin = nil
 		case errors.Is(err, link.ErrNothing):
 			return nil, ErrNothingToSwap
 		case errors.As(err, &refusal):
@@ -367,7 +369,7 @@ func (c *compiled) remove() {
 
 // compile makes the stubs of a request, importers first since they say what they need of what they
 // import, and compiles them, imported ones first.
-func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation, req *Request, whole map[string]bool) (_ *compiled, err error) {
+func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation, req *Request, whole map[string]bool, thin func(path string) bool) (_ *compiled, err error) {
 	compiler, err := p.compiler()
 	if err != nil {
 		return nil, err
@@ -390,8 +392,10 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		return stub.Fact{CanInline: f.CanInline, Params: f.Params}, true
 	}
 	packages := slices.Clone(req.Packages)
+	inputs := make([]stub.Input, len(packages))
 	stubs := make([]*stub.Stub, len(packages))
 	needs := map[string]map[string]bool{}
+	imported := map[string]bool{} // archives that others import must have no thin types in them
 	for i := len(packages) - 1; i >= 0; i-- {
 		pkg := &packages[i]
 		if context := pkg.Context; context != nil {
@@ -406,11 +410,18 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		if err != nil {
 			return nil, err
 		}
-		stubs[i], err = stub.Build(stub.Input{
+		inputs[i] = stub.Input{
 			Fset: pkg.Fset, Files: pkg.Files, Src: pkg.Src, Pkg: pkg.Pkg, Info: pkg.Info,
 			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Bound: pkg.Bound, Init: pkg.Init, Types: pkg.Types, Methods: pkg.Methods, Added: pkg.Added, Export: export,
 			ImportFirst: importedOf(pkg, packages[:i]), HostHasType: hasType, Facts: known,
-		})
+		}
+		if !imported[pkg.Path] {
+			inputs[i].CanThin = thin
+		}
+		for _, path := range inputs[i].ImportFirst {
+			imported[path] = true
+		}
+		stubs[i], err = stub.Build(inputs[i])
 		var unfit *stub.UnfitError
 		if errors.As(err, &unfit) {
 			return nil, &RefusedError{Symbol: linkPrefix(pkg.Pkg) + "." + unfit.Name, Reason: unfit.Reason}
@@ -438,17 +449,17 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		if stubs[i] == nil {
 			continue
 		}
-		files := map[string][]byte{}
-		for _, f := range stubs[i].Files {
-			files[f.Name] = f.Content
+		res, err := compileStub(ctx, compiler, pkg.Path, stubs[i], deps)
+		if err != nil && stubs[i].Thin != nil && ctx.Err() == nil {
+			inputs[i].CanThin = nil
+			if stubs[i], err = stub.Build(inputs[i]); err == nil {
+				res, err = compileStub(ctx, compiler, pkg.Path, stubs[i], deps)
+			}
 		}
-		res, err := compiler.Compile(ctx, build.Request{
-			Package: pkg.Path, Files: files, Deps: deps, Stub: true,
-			Flags: build.FactFlags,
-		})
 		if err != nil {
 			return nil, err
 		}
+		files := stubs[i].Sources()
 		c.results = append(c.results, res)
 		deps[pkg.Path] = res.Archive
 		c.stubs = append(c.stubs, link.Stub{Package: p.objectPath(pkg.Path), Archive: res.Archive, Shaped: stubs[i].Shaped, Hollow: names(stubs[i].Hollow), Layouts: layouts(stubs[i].Layouts), Inits: initNames(pkg, stubs[i].Inits)})
@@ -479,6 +490,46 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 	slices.Sort(c.decls)
 	c.decls = slices.Compact(c.decls)
 	return c, nil
+}
+
+// canThin reports whether types of a package may be thin: those of the standard library are small.
+func (p *Program) canThin(path string) bool {
+	pkg := p.Packages[path]
+	return pkg != nil && !pkg.Standard
+}
+
+// compileStub compiles a stub, and before it what it needs of thin types.
+func compileStub(ctx context.Context, compiler *build.Compiler, path string, s *stub.Stub, deps map[string]string) (*build.Result, error) {
+	if s.Thin != nil {
+		thin := maps.Clone(deps)
+		for _, pkg := range s.Thin.Packages {
+			archive, err := compiler.Types(ctx, pkg.Path, pkg.Content, only(thin, pkg.Imports))
+			if err != nil {
+				return nil, err
+			}
+			thin[pkg.Path] = archive
+		}
+		deps = maps.Clone(deps)
+		for _, pkg := range s.Thin.Front {
+			archive, err := compiler.Types(ctx, pkg.Path, pkg.Content, only(thin, pkg.Imports))
+			if err != nil {
+				return nil, err
+			}
+			deps[pkg.Path] = archive
+		}
+	}
+	return compiler.Compile(ctx, build.Request{Package: path, Files: s.Sources(), Deps: deps, Stub: true, Flags: build.FactFlags})
+}
+
+// only returns the archives of some packages.
+func only(archives map[string]string, paths []string) map[string]string {
+	some := map[string]string{}
+	for _, path := range paths {
+		if archive := archives[path]; archive != "" {
+			some[path] = archive
+		}
+	}
+	return some
 }
 
 // matters reports whether what the build left of a package would mislead those that need some names of it.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -26,6 +27,8 @@ type Compiler struct {
 	imports []byte // import configuration with every package of the program
 	config  string // file of the same
 
+	mu    sync.Mutex
+	types map[string]string // archives that Types made, by what they were made of
 }
 
 // NewCompiler returns a compiler for the packages of a baseline. Close it.
@@ -132,6 +135,46 @@ func (c *Compiler) compile(ctx context.Context, req Request, run func(*exec.Cmd)
 	return result, nil
 }
 
+// Types compiles a source that declares nothing but types as a package with that import path, which need not be one of
+// the program's, and returns its archive. The archive exists until Compiler.Close; what was asked for before is at hand.
+func (c *Compiler) Types(ctx context.Context, path string, content []byte, deps map[string]string) (string, error) {
+	var key strings.Builder
+	fmt.Fprintln(&key, path, string(content))
+	for _, path := range slices.Sorted(maps.Keys(deps)) {
+		fmt.Fprintln(&key, path, deps[path])
+	}
+	c.mu.Lock()
+	archive := c.types[key.String()]
+	c.mu.Unlock()
+	if archive != "" {
+		return archive, nil
+	}
+	dir, err := os.MkdirTemp(c.scratch.dir, "")
+	if err != nil {
+		return "", err
+	}
+	archive = filepath.Join(dir, "_pkg_.a")
+	config, err := c.importConfig(nil, deps, dir)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "types.go"), content, 0o600)
+	}
+	if err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
+	}
+	cmd := exec.CommandContext(ctx, c.path, "-p", path, "-goversion", c.baseline.GoVersion, "-dwarf=false", "-importcfg", config, "-pack", "-o", archive, "types.go")
+	cmd.Dir, cmd.Env = dir, c.env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", errors.Join(fmt.Errorf("types of %s: compiler: %w\n%s", path, err, out), os.RemoveAll(dir))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.types == nil {
+		c.types = map[string]string{}
+	}
+	c.types[key.String()] = archive
+	return archive, nil
+}
+
 // Directories of a request's files. The compiler cuts the second one off
 // altogether, as it does with the go command's work directory.
 const (
@@ -152,7 +195,7 @@ func (c *Compiler) arguments(p *Package, req Request, output string) ([]string, 
 	for _, r := range p.Trim {
 		trim += ";" + r.From + "=>" + r.To
 	}
-	config, err := c.importConfig(p, req.Deps, dir)
+	config, err := c.importConfig(p.ImportMap, req.Deps, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -172,13 +215,13 @@ func (c *Compiler) arguments(p *Package, req Request, output string) ([]string, 
 
 // importConfig is the file that tells the compiler where packages are. It
 // lists all of the program, so that an edit may import any of them.
-func (c *Compiler) importConfig(p *Package, deps map[string]string, dir string) (string, error) {
-	if len(deps) == 0 && len(p.ImportMap) == 0 {
+func (c *Compiler) importConfig(importMap, deps map[string]string, dir string) (string, error) {
+	if len(deps) == 0 && len(importMap) == 0 {
 		return c.config, nil
 	}
 	text := slices.Clip(c.imports)
-	for _, from := range slices.Sorted(maps.Keys(p.ImportMap)) {
-		text = fmt.Appendf(text, "importmap %s=%s\n", from, p.ImportMap[from])
+	for _, from := range slices.Sorted(maps.Keys(importMap)) {
+		text = fmt.Appendf(text, "importmap %s=%s\n", from, importMap[from])
 	}
 	for _, path := range slices.Sorted(maps.Keys(deps)) {
 		text = fmt.Appendf(text, "packagefile %s=%s\n", path, deps[path]) // the last one counts

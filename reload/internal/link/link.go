@@ -167,6 +167,9 @@ func refuse(symbol, format string, args ...any) error {
 	return &Refusal{Symbol: symbol, Reason: fmt.Sprintf(format, args...)}
 }
 
+// ErrThin says that the name of something that a patch would need tells of a thin type: see stub.Thin.
+var ErrThin = errors.New("a thin type shows in a name")
+
 // Link makes the patch of a request. It fails with a *Refusal, a *NeedWhole, a *NeedBody, or an error
 // about an unreadable object. The same request gives the same patch, byte for byte.
 func Link(req *Request) (*Result, error) {

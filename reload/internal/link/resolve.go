@@ -340,10 +340,16 @@ func (l *linker) address(key Key) (uint64, bool) {
 	return l.state.address(l.host, key)
 }
 
+// thinField is in the names of what a thin type shows in (stub.ThinField, which link must not import).
+const thinField = "limeadeThin"
+
 // choose picks the definition of a named symbol that the process lacks: the build's own object of it,
 // which is whole, before a stub's, which may be shaped; but a stub's where the source has changed.
 func (l *linker) choose(key Key, def object.Sym) (object.Sym, error) {
 	inStub := def.Obj != nil && l.stubObjs[def.Obj] != nil
+	if strings.Contains(key.Name, thinField) {
+		return def, ErrThin
+	}
 	if isDictSym(key.Name) {
 		// What a dictionary holds follows from the body of its function, as types and variables do not.
 		if !inStub {

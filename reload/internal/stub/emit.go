@@ -7,25 +7,40 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 )
 
-// firstFile is the name of the file that imports stubs ahead of everything else.
-const firstFile = "limeade_first.go"
+// Names of the files that import stubs and thin types ahead of everything else, and behind it: the compiler is given
+// files in the order of their names.
+const (
+	firstFile = "!limeade.go"
+	lastFile  = "~limeade.go"
+)
 
 // emit writes the files and says what is in them.
 func (b *builder) emit() *Stub {
-	s := &Stub{Shaped: b.shapedTypes(), Needs: make(map[string][]string)}
+	s := &Stub{Thin: b.thin(), Needs: make(map[string][]string)}
+	s.Shaped = b.shapedTypes()
 	paths := make(map[string]bool)
-	if len(b.in.ImportFirst) > 0 {
-		var head strings.Builder
-		fmt.Fprintf(&head, "package %s\n", b.in.Pkg.Name())
+	if s.Thin != nil || len(b.in.ImportFirst) > 0 {
+		head := fmt.Appendf(nil, "package %s\n", b.in.Pkg.Name())
+		if s.Thin != nil {
+			head = fmt.Appendf(head, "import first %q\n", thinFirst)
+			paths[thinFirst], paths[thinLast] = true, true
+			for _, pkg := range s.Thin.Packages {
+				for _, name := range pkg.shaped {
+					s.Shaped[name] = true
+				}
+			}
+		}
 		for _, path := range b.in.ImportFirst {
-			fmt.Fprintf(&head, "import _ %s\n", strconv.Quote(path))
+			head = fmt.Appendf(head, "import _ %q\n", path)
 			paths[path] = true
 			s.Needs[path] = slices.Sorted(maps.Keys(b.needs[path]))
 		}
-		s.Files = append(s.Files, File{firstFile, []byte(head.String())})
+		if s.Thin != nil {
+			head = append(head, "type limeadeThin *first.Types\n"...)
+		}
+		s.Files = append(s.Files, File{firstFile, head})
 	}
 	locals := b.countLocals()
 	pages := make([]*page, len(b.files))
@@ -48,6 +63,9 @@ func (b *builder) emit() *Stub {
 	}
 	if len(b.in.Bound) > 0 {
 		s.Files = append(s.Files, File{bindFile, b.bindings()})
+	}
+	if s.Thin != nil {
+		s.Files = append(s.Files, File{lastFile, fmt.Appendf(nil, "package %s\nimport _ %q\n", b.in.Pkg.Name(), thinLast)})
 	}
 	s.Imports = slices.Sorted(maps.Keys(paths))
 	b.report(s)
@@ -224,6 +242,9 @@ func (b *builder) lacks(t *types.Named, done map[*types.Named]bool) bool {
 }
 
 func (b *builder) lacksFields(t types.Type, done map[*types.Named]bool) bool {
+	if named, ok := types.Unalias(t).(*types.Named); ok && b.thinned[named.Obj()] {
+		return true
+	}
 	switch u := t.Underlying().(type) {
 	case *types.Array:
 		return b.lacksFields(u.Elem(), done)
@@ -232,7 +253,11 @@ func (b *builder) lacksFields(t types.Type, done map[*types.Named]bool) bool {
 			if _, ok := b.fieldOf[v]; ok && !b.touched[v] || b.lacksFields(v.Type(), done) {
 				return true
 			}
-			if named := namedOf(v.Type()); v.Embedded() && named != nil && b.lacks(named, done) {
+			named := namedOf(v.Type())
+			if !v.Embedded() || named == nil {
+				continue
+			}
+			if _, thin := b.thinned[named.Obj()]; thin || b.lacks(named, done) {
 				return true
 			}
 		}

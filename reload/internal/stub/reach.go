@@ -24,6 +24,8 @@ type builder struct {
 	touched   map[*types.Var]bool
 	fieldOf   map[*types.Var]field
 	described map[*types.Named]bool
+	whole     map[*types.Named]bool    // types with all that their descriptors describe
+	thinned   map[*types.TypeName]bool // thin types; true if they have stand-ins
 	nih       map[types.Type]bool
 
 	seen       map[types.Type]bool
@@ -40,7 +42,9 @@ type builder struct {
 	lastInit   int  // the last of them that is kept
 	work       int  // counts what was found
 
-	foreign map[*types.Package]bool // packages whose methods are called
+	foreign  map[*types.Package]bool           // packages whose methods are called
+	called   map[*types.TypeName][]*types.Func // methods of types of other packages that are called
+	typeArgs []types.Type                      // of instances of functions
 
 	needs    map[string]map[string]bool // import path → names, for the paths of ImportFirst
 	added    map[types.Object]int       // numbers of Added, by the first variable
@@ -64,6 +68,8 @@ func newBuilder(in Input) *builder {
 		touched:   make(map[*types.Var]bool),
 		fieldOf:   make(map[*types.Var]field),
 		described: make(map[*types.Named]bool),
+		whole:     make(map[*types.Named]bool),
+		thinned:   make(map[*types.TypeName]bool),
 		nih:       make(map[types.Type]bool),
 		seen:      make(map[types.Type]bool),
 		equal:     make(map[types.Type]bool),
@@ -71,6 +77,7 @@ func newBuilder(in Input) *builder {
 		hasValue:  make(map[types.Type]bool),
 		names:     make(map[types.Type]map[string]bool),
 		foreign:   make(map[*types.Package]bool),
+		called:    make(map[*types.TypeName][]*types.Func),
 		needs:     make(map[string]map[string]bool),
 		added:     make(map[types.Object]int),
 	}
@@ -293,6 +300,9 @@ func (b *builder) useMethod(fn *types.Func, level int) {
 	fn = fn.Origin()
 	if recv := receiver(fn); recv != nil && recv.Pkg() != b.in.Pkg {
 		b.foreign[recv.Pkg()] = true
+		if !slices.Contains(b.called[recv], fn) {
+			b.called[recv] = append(b.called[recv], fn)
+		}
 		b.need(recv, recv.Name())
 		b.need(recv, recv.Name()+"."+fn.Name())
 		return

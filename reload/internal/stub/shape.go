@@ -142,6 +142,7 @@ func (b *builder) compare(t types.Type) {
 
 // wholeType keeps all that a descriptor of t describes: fields, methods, and what equality needs.
 func (b *builder) wholeType(t *types.Named) {
+	b.whole[t] = true
 	b.compare(t)
 	for _, m := range b.methods[t.Obj()] {
 		b.use(m)
@@ -304,6 +305,10 @@ func (b *builder) samePointers(x, y types.Type) bool {
 			}
 		}
 		return true
+	case *types.Interface:
+		if y, ok := y.Underlying().(*types.Struct); ok && y.NumFields() == 2 { // see incomparable
+			return b.pointerWords(y.Field(0).Type())+b.pointerWords(y.Field(1).Type()) == b.pointerWords(x)
+		}
 	}
 	return b.pointerWords(x) == b.pointerWords(y)
 }

@@ -70,6 +70,9 @@ type Input struct {
 	// small bodies are kept on suspicion, and functions without body are taken to leak every parameter.
 	Facts func(linkName string) (Fact, bool)
 
+	// CanThin reports whether types of a package, by import path, may be thin: see Thin. Nil means that none may.
+	CanThin func(path string) bool
+
 	// HostHasType reports whether a type descriptor, by link name such as "type:example.com/p.T" or
 	// "type:[4]example.com/p.T", can be had elsewhere than from this stub: from the process or
 	// from the objects that it was built from. A type that it lacks stays whole, with all methods.
@@ -132,6 +135,9 @@ type Stub struct {
 	// "T.Method". The stub of that package must export them.
 	Needs map[string][]string
 
+	// Thin, if it is not nil, is what the stub is to be compiled against, besides its imports.
+	Thin *Thin
+
 	// Reinit lists variables that had to keep their initialiser although they are not in Init,
 	// because their type has no spelling here. If it is not empty, the object's init function must
 	// not be run.
@@ -143,6 +149,15 @@ type Stub struct {
 type File struct {
 	Name    string
 	Content []byte
+}
+
+// Sources are the contents of the files, by name.
+func (s *Stub) Sources() map[string][]byte {
+	files := make(map[string][]byte, len(s.Files))
+	for _, f := range s.Files {
+		files[f.Name] = f.Content
+	}
+	return files
 }
 
 // An UnfitError says that something wanted is what no stub can have.

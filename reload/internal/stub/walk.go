@@ -115,6 +115,7 @@ func (b *builder) instance(generic types.Object, inst types.Instance) {
 	for arg := range inst.TypeArgs.Types() {
 		b.see(arg)
 		b.compare(arg)
+		b.typeArgs = append(b.typeArgs, arg)
 	}
 }
 
