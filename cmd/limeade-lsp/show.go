@@ -92,6 +92,9 @@ func printStatus(s *session.Status) {
 		for _, st := range p.Stale {
 			fmt.Fprintf(w, "  old code\t\t%s\t\t%d goroutines are still inside\n", st.Func, st.Goroutines)
 		}
+		if l := p.Learning; l != nil {
+			fmt.Fprintf(w, "  learning what makes refreshes fast: %d of %d packages\n", l.Known, l.Packages)
+		}
 		if p.Error != nil {
 			fmt.Fprintf(w, "  %s\n", p.Error.Message)
 		}

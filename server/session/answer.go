@@ -130,7 +130,8 @@ type Process struct {
 	LiveSince  time.Time `json:"live_since"`
 	Pending    []Edit    `json:"pending"`
 	Stale      []Stale   `json:"stale"`
-	Error      *Failure  `json:"error,omitempty"` // why pending edits are not known
+	Learning   *Learning `json:"learning,omitempty"` // while it goes on, refreshes can take longer
+	Error      *Failure  `json:"error,omitempty"`    // why pending edits are not known
 }
 
 // cause says what a refused refresh needs a restart for.

@@ -252,6 +252,7 @@ func (j *job) status(ctx context.Context) Process {
 	p := Process{
 		PID: int(j.proc.PID), Package: j.program.Package, Dir: j.program.Module.Dir, BuildID: j.proc.BuildID, Go: j.proc.GoVersion,
 		Generation: j.proc.Generation, LiveSince: time.Unix(0, j.proc.Live).UTC(), Pending: []Edit{}, Stale: []Stale{},
+		Learning: j.program.family.built.learning.Load(),
 	}
 	err := j.analyse(ctx)
 	if err == nil {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/limeade-go/limeade/analysis"
@@ -33,6 +34,8 @@ type program struct {
 	analysis *analysis.Session
 	disk     *snapshot.Disk
 
+	learning atomic.Pointer[Learning] // nil: nothing is being learned
+
 	mu    sync.Mutex
 	last  *snapshot.Snapshot          // the files as they were when last looked at
 	newer map[string]*reload.Inlining // of functions that the process at hand does not run as they were built
@@ -46,8 +49,15 @@ func newProgram(p *reload.Program) *program {
 	return prog
 }
 
+// A Learning says how much of what makes refreshes fast is known of a program that has just started.
+type Learning struct {
+	Packages int `json:"packages"` // of the workspace
+	Known    int `json:"known"`    // of them
+}
+
 // warm learns what a refresh will need, the most important first.
 func (p *program) warm() {
+	defer p.learning.Store(nil)
 	if _, err := p.Host(); err != nil {
 		return // the refresh will say so
 	}
@@ -63,11 +73,38 @@ func (p *program) warm() {
 		return
 	}
 	p.writeIndex()
-	for _, pkg := range p.Locals() {
-		if err := p.LearnFacts(ctx, pkg.Path); err != nil {
-			return
+	todo := make(chan string)
+	var known atomic.Int64
+	var learners sync.WaitGroup
+	for range atOnce {
+		learners.Go(func() {
+			for path := range todo {
+				_ = p.LearnFacts(ctx, path) // who needs them will hear of it
+				p.learning.Store(&Learning{len(p.Locals()), int(known.Add(1))})
+			}
+		})
+	}
+	for _, pkg := range latestFirst(p.Locals()) {
+		todo <- pkg.Path
+	}
+	close(todo)
+	learners.Wait()
+}
+
+// atOnce is how many packages are learned at a time. The compiler uses one processor while it says what it decides.
+const atOnce = 2
+
+// latestFirst sorts packages by when somebody last wrote to them: there the next edit is likely to be.
+func latestFirst(pkgs []*reload.BuildPackage) []*reload.BuildPackage {
+	written := map[*reload.BuildPackage]time.Time{}
+	for _, pkg := range pkgs {
+		for _, f := range pkg.Files {
+			if info, err := os.Stat(f.Path); err == nil && info.ModTime().After(written[pkg]) {
+				written[pkg] = info.ModTime()
+			}
 		}
 	}
+	return slices.SortedStableFunc(slices.Values(pkgs), func(a, b *reload.BuildPackage) int { return written[b].Compare(written[a]) })
 }
 
 // baseline returns the source that the program was built from.

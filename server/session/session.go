@@ -39,6 +39,7 @@ func (s *Session) Close() {
 // what a refresh will need.
 func (s *Session) replace(p *reload.Program) {
 	prog := newProgram(p)
+	prog.learning.Store(&Learning{Packages: len(p.Locals())})
 	s.mu.Lock()
 	for _, old := range s.programs {
 		_ = old.Close()
