@@ -69,6 +69,24 @@ func (w *Workspace) Listed(ctx context.Context) error {
 	}
 }
 
+// Learned waits until limeade-lsp knows all that makes refreshes of the program fast.
+func (w *Workspace) Learned(ctx context.Context) error {
+	for {
+		list, err := w.Status(ctx)
+		if err != nil {
+			return err
+		}
+		if len(list) == 1 && list[0].Learning == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
 // Direct starts an executable as it is, where the workspace's program would run and in the same environment.
 func (w *Workspace) Direct(path string, args ...string) (*Program, error) {
 	p, err := start(exec.Command(path, args...), w.Dir, w.env)

@@ -273,6 +273,10 @@ type Process struct {
 	Generation int     `json:"generation"`
 	Pending    []Edit  `json:"pending"`
 	Stale      []Stale `json:"stale"`
+	Learning   *struct {
+		Packages int `json:"packages"`
+		Known    int `json:"known"`
+	} `json:"learning"`
 }
 
 // Refresh makes what the files say live.
