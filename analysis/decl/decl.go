@@ -77,6 +77,7 @@ type Decl struct {
 	Node   ast.Node  // *ast.FuncDecl, *ast.ValueSpec or *ast.TypeSpec
 	Index  int       // of the name in a ValueSpec
 	Pos    token.Pos // where to point at: the keyword func, or the name
+	Embeds []string  // the //go:embed directives of a variable
 
 	parts    [numParts]Hash
 	outside  Hash     // Body or Value without the bodies of function literals
@@ -302,6 +303,9 @@ func (c *cutter) pragma(d *Decl, pos, end token.Pos) {
 	for ; i < len(c.directives) && c.directives[i].Pos() < end; i++ {
 		if c.directives[i].Pos() < pos {
 			h.string(c.directives[i].Text)
+			if strings.HasPrefix(c.directives[i].Text, "//go:embed ") {
+				d.Embeds = append(d.Embeds, strings.TrimRight(c.directives[i].Text, "\r"))
+			}
 		}
 	}
 	c.directives = c.directives[i:]

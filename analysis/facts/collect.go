@@ -28,7 +28,7 @@ func Collect(in Input) *Package {
 	c := collector{
 		Input:   in,
 		pkg:     &Package{Path: in.Source.Package.Path, API: API(in.Types)},
-		numbers: make(map[string]uint32),
+		numbers: make(map[string]uint32), bareTypes: make(map[types.Type]bool),
 	}
 	c.number("")
 	c.decls = in.Source.Decls()
@@ -37,8 +37,26 @@ func Collect(in Input) *Package {
 	}
 	c.locals()
 	c.promotions()
+	c.linked()
 	c.pkg.index()
 	return c.pkg
+}
+
+// linked collects what //go:linkname directives name.
+func (c *collector) linked() {
+	prefix := LinkPath(c.Source.Package.Path, c.Source.Package.Name) + "."
+	for _, f := range c.Source.Files {
+		for line := range strings.Lines(f.Directives[decl.Linkname]) {
+			for i, word := range strings.Fields(line) {
+				switch i {
+				case 1:
+					c.pkg.Linked = append(c.pkg.Linked, prefix+word)
+				case 2:
+					c.pkg.Linked = append(c.pkg.Linked, word)
+				}
+			}
+		}
+	}
 }
 
 // Update returns the facts of a package of which only the functions in changed, by link name, differ from the version
@@ -49,7 +67,7 @@ func Update(old *Package, in Input, changed map[string]bool) *Package {
 		Input:   in,
 		pkg:     &Package{Path: old.Path, API: old.API, Names: slices.Clone(old.Names)},
 		numbers: maps.Clone(old.number),
-		decls:   in.Source.Decls(),
+		decls:   in.Source.Decls(), bareTypes: make(map[types.Type]bool),
 	}
 	for _, d := range c.decls {
 		name := DeclName(in.Source.Package, d)
@@ -65,6 +83,7 @@ func Update(old *Package, in Input, changed map[string]bool) *Package {
 			c.pkg.Promotions = append(c.pkg.Promotions, p)
 		}
 	}
+	c.linked()
 	c.pkg.index()
 	return c.pkg
 }
@@ -77,7 +96,9 @@ type collector struct {
 
 	d     *Decl // being collected
 	refs  map[uint32]Ref
-	lists [6]map[uint32]bool // Dynamic, Holds, Values, Instances, Imports, Unnamed
+	lists [9]map[uint32]bool // Dynamic, Holds, Values, Instances, Imports, Unnamed, Exposes, Parts, Taken
+
+	bareTypes map[types.Type]bool // see bare
 }
 
 func (c *collector) number(name string) uint32 {
@@ -123,6 +144,10 @@ func (c *collector) decl(d *decl.Decl) {
 		}
 		c.d.Closures = closuresOf(n, c.Info, c.Sizes, c.Release, c.Info.FileVersions[d.Parsed.Syntax])
 		c.walk(n)
+		c.variables(n)
+		if n.Body == nil {
+			c.d.Flags |= Unrepeatable
+		}
 	case *ast.TypeSpec:
 		c.object(c.Info.Defs[n.Name])
 		if n.TypeParams != nil {
@@ -145,10 +170,14 @@ func (c *collector) decl(d *decl.Decl) {
 				c.d.Closures = initializerClosures(x, c.Info, c.Sizes, c.Release, c.Info.FileVersions[d.Parsed.Syntax])
 			}
 			c.walk(x)
+			if d.Kind == decl.Var {
+				c.variables(n)
+				c.again(d, c.Info.Defs[n.Names[d.Index]])
+			}
 		}
 	}
 	c.d.Refs = slices.Sorted(maps.Values(c.refs))
-	for i, list := range []*[]uint32{&c.d.Dynamic, &c.d.Holds, &c.d.Values, &c.d.Instances, &c.d.Imports, &c.d.Unnamed} {
+	for i, list := range []*[]uint32{&c.d.Dynamic, &c.d.Holds, &c.d.Values, &c.d.Instances, &c.d.Imports, &c.d.Unnamed, &c.d.Exposes, &c.d.Parts, &c.d.Taken} {
 		*list = slices.Sorted(maps.Keys(c.lists[i]))
 	}
 }
@@ -253,7 +282,8 @@ func (c *collector) walk(root ast.Node) {
 				}
 			}
 		case *ast.Ident:
-			c.ident(n, place{runs: runs[n] && literals == 0, literal: literals+goroutines > 0, stored: stored[n]})
+			c.taken(n, runs[n])
+			c.ident(n, place{runs: (runs[n] || c.evaluated(n)) && literals == 0, literal: literals+goroutines > 0, stored: stored[n]})
 		case *ast.SelectorExpr:
 			c.selection(n, runs[n])
 		}
@@ -262,6 +292,15 @@ func (c *collector) walk(root ast.Node) {
 		}
 		return true
 	})
+}
+
+// evaluated reports whether a name stands for the value of a variable or constant.
+func (c *collector) evaluated(id *ast.Ident) bool {
+	switch c.Info.Uses[id].(type) {
+	case *types.Var, *types.Const:
+		return true
+	}
+	return false
 }
 
 // A place is where a declaration refers to another one.
@@ -301,7 +340,7 @@ func (c *collector) ident(id *ast.Ident, at place) {
 		n := c.number(name)
 		r := c.refs[n]
 		if at.stored {
-			c.refs[n] = newRef(n, r.Runs(), r.InLiteral() || at.literal, r.Count())
+			c.refs[n] = newRef(n, r.Runs() || at.runs && c.evaluated(id), r.InLiteral() || at.literal, r.Count())
 			return
 		}
 		c.refs[n] = newRef(n, r.Runs() || at.runs, r.InLiteral() || at.literal, r.Count()+1)

@@ -11,7 +11,7 @@ import (
 // The form of a package that is kept: unsigned varints, strings with their length before them, lists with their number
 // before them, fingerprints as 8 bytes, all fields in the order in which the types declare them. The first byte is the
 // version of the form and of what the facts mean.
-const encoding = 6
+const encoding = 7
 
 // Append appends the kept form of p to b.
 func (p *Package) Append(b []byte) []byte {
@@ -38,6 +38,10 @@ func (p *Package) Append(b []byte) []byte {
 		w.str(m.Method)
 		w.str(m.Target)
 	}
+	w.uint(len(p.Linked))
+	for _, name := range p.Linked {
+		w.str(name)
+	}
 	return w.b
 }
 
@@ -53,7 +57,8 @@ func (w *writer) str(s string) {
 
 func (w *writer) decl(d *Decl) {
 	w.str(d.Name)
-	w.b = append(w.b, byte(d.Kind), byte(d.Flags))
+	w.b = append(w.b, byte(d.Kind))
+	w.uint(int(d.Flags))
 	w.fixed(uint64(d.Type))
 	w.fixed(uint64(d.Value))
 	w.uint(int(d.Call))
@@ -62,7 +67,7 @@ func (w *writer) decl(d *Decl) {
 	for _, r := range d.Refs {
 		w.uint(int(r))
 	}
-	for _, list := range [][]uint32{d.Dynamic, d.Holds, d.Values, d.Instances, d.Imports, d.Unnamed} {
+	for _, list := range [][]uint32{d.Dynamic, d.Holds, d.Values, d.Instances, d.Imports, d.Unnamed, d.Exposes, d.Parts, d.Taken} {
 		w.uint(len(list))
 		for _, n := range list {
 			w.uint(int(n))
@@ -103,6 +108,9 @@ func Decode(b []byte) (p *Package, rest []byte, err error) {
 	}
 	for range r.count() {
 		p.Promotions = append(p.Promotions, Promotion{r.str(), r.str(), r.str()})
+	}
+	for range r.count() {
+		p.Linked = append(p.Linked, r.str())
 	}
 	if r.err != nil {
 		return nil, nil, fmt.Errorf("facts: %w", r.err)
@@ -198,13 +206,13 @@ func (r *reader) name(shift uint) uint64 {
 }
 
 func (r *reader) decl() Decl {
-	d := Decl{Name: r.str(), Kind: decl.Kind(r.enum(byte(decl.Type))), Flags: Flags(r.byte()), Type: Fingerprint(r.fixed()), Value: Fingerprint(r.fixed())}
+	d := Decl{Name: r.str(), Kind: decl.Kind(r.enum(byte(decl.Type))), Flags: Flags(r.uint()), Type: Fingerprint(r.fixed()), Value: Fingerprint(r.fixed())}
 	d.Call = uint32(r.name(0))
 	d.Size = int(min(r.uint(), MaxSize))
 	for range r.count() {
 		d.Refs = append(d.Refs, Ref(r.name(8)))
 	}
-	for _, list := range []*[]uint32{&d.Dynamic, &d.Holds, &d.Values, &d.Instances, &d.Imports, &d.Unnamed} {
+	for _, list := range []*[]uint32{&d.Dynamic, &d.Holds, &d.Values, &d.Instances, &d.Imports, &d.Unnamed, &d.Exposes, &d.Parts, &d.Taken} {
 		for range r.count() {
 			*list = append(*list, uint32(r.name(0)))
 		}

@@ -20,6 +20,7 @@ type Package struct {
 	Decls      []Decl   // in package order
 	Locals     []LocalType
 	Promotions []Promotion
+	Linked     []string // what //go:linkname directives name: link names
 
 	byName map[string]int32 // into Decls
 	number map[string]uint32
@@ -43,6 +44,9 @@ type Decl struct {
 	Instances []uint32 // generic functions and types with the type arguments that they are used with
 	Imports   []uint32 // packages that it names: paths
 	Unnamed   []uint32 // methods that unnamed struct types of expressions in it have through embedding: link names
+	Exposes   []uint32 // package variables that it writes to, or lets out to where they could be written to: link names
+	Parts     []uint32 // of a variable: others of which its initialiser puts parts into it
+	Taken     []uint32 // functions and methods that it names without calling them: link names
 	Closures  []*Closure
 }
 
@@ -50,7 +54,7 @@ type Decl struct {
 const MaxSize = 200
 
 // Flags are properties of a declaration.
-type Flags uint8
+type Flags uint16
 
 // The flags.
 const (
@@ -59,10 +63,14 @@ const (
 	Endless                        // has a loop that may run for as long as the process does
 	Inert                          // a blank variable whose initialiser does nothing
 	UsesCgo                        // names something of C
+	Unrepeatable                   // what it does cannot be done again: somebody would see it, or it need not give the same
+	Calls                          // of a variable: its initialiser calls something
+	RunsLiteral                    // of a variable: its initialiser calls a function literal, or has it called
+	CallsBack                      // it calls functions that may call methods of what they are given
 )
 
-// Ref is a reference to a declaration: from the low bits up, whether one of its places is a call that runs whenever the
-// declaration does, whether one is in a function literal that does not run at once and to its end, how many places there are up to
+// Ref is a reference to a declaration: from the low bits up, whether one of its places is a call, or the use of a value, that
+// runs whenever the declaration does, whether one is in a function literal that does not run at once and to its end, how many places there are up to
 // MaxCount, and the number of the target in Package.Names. Functions that are only put into a composite literal are
 // referred to, but at no place: they are not called there, and so not inlined.
 type Ref uint64
@@ -84,7 +92,7 @@ func newRef(target uint32, runs, literal bool, count int) Ref {
 // Target returns the number of what is referred to.
 func (r Ref) Target() uint32 { return uint32(r >> 8) }
 
-// Runs reports whether a place is a call that runs with the declaration.
+// Runs reports whether a place is a call that runs with the declaration, or the use of a value.
 func (r Ref) Runs() bool { return r&1 != 0 }
 
 // InLiteral reports whether a place is in a function literal that is not called where it stands, or in a goroutine.

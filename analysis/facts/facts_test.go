@@ -118,7 +118,7 @@ func TestCollect(t *testing.T) {
 	}
 	for name, wants := range map[string][]string{
 		"m/p.T.Do":       {"m/p.helper runs x1", "holds m/p.T"},
-		"m/p.calls":      {"m/p.helper in a literal x1", "m/p.limit x1", "m/p.max runs x1", "calls Do func(int,)(string,)", "makes m/p.max[int]", "binds m/p.T.Do", "closure .func1", "closure .func2"},
+		"m/p.calls":      {"m/p.helper in a literal x1", "m/p.limit runs x1", "m/p.max runs x1", "calls Do func(int,)(string,)", "makes m/p.max[int]", "binds m/p.T.Do", "closure .func1", "closure .func2"},
 		"m/p.table":      {"m/p.helper x0"},
 		"m/p.max":        {"generic"},
 		"m/p.limit":      {"m/p.helper runs x1"},

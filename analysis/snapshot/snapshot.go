@@ -223,6 +223,37 @@ func (s *Snapshot) With(changes ...Change) *Snapshot {
 	return s.replace(edited)
 }
 
+// EmbedChange is new content of one embedded file, or its removal. Content is known by its hash alone.
+type EmbedChange struct {
+	Package string
+	Path    string // absolute
+	Hash    Hash
+	Deleted bool
+}
+
+// Embedding returns s with some embedded files of its packages changed, added or removed.
+func (s *Snapshot) Embedding(changes ...EmbedChange) *Snapshot {
+	edited := make(map[string]*Package)
+	for _, c := range changes {
+		old := s.byPath[c.Package]
+		if old == nil {
+			continue
+		}
+		p := edited[c.Package]
+		if p == nil {
+			p = new(Package)
+			*p = *old
+			p.Files, p.Other = slices.Clone(old.Files), slices.Clone(old.Other)
+			edited[c.Package] = p
+		}
+		p.Other = slices.DeleteFunc(p.Other, func(o OtherFile) bool { return o.Path == c.Path && o.Kind == Embedded })
+		if !c.Deleted {
+			p.Other = append(p.Other, OtherFile{Path: c.Path, Hash: c.Hash, Kind: Embedded})
+		}
+	}
+	return s.replace(edited)
+}
+
 // Join returns s with packages that it lacks; one that it has is left out.
 func (s *Snapshot) Join(packages ...*Package) *Snapshot {
 	packages = slices.DeleteFunc(slices.Clone(packages), func(p *Package) bool { return s.byPath[p.Path] != nil })
