@@ -323,6 +323,12 @@ func (a *agent) taken(p *patch.Patch) {
 
 // initialise runs the patch's initialisers, each in a goroutine of its own: it may panic, exit or block.
 func (t *transaction) initialise() *patch.Error {
+	if older := t.agent.olderBodies(t.p); len(t.p.Calls) > 0 && len(older) > 0 {
+		// What they do is not undone if the swap finds a goroutine in the way, so that is looked at first.
+		if refused := t.agent.exchange(t.r, nil, nil, t.p.Funcs, older, nil, t.gone, &t.reply); refused != nil {
+			return refused
+		}
+	}
 	for _, entry := range t.p.Calls {
 		if why := guard(func() { rt.Call(entry) }, initPatience, "did not return within 10 s"); why != "" {
 			name, _ := rt.FuncAt(entry)
