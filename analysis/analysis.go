@@ -47,6 +47,9 @@ type Env struct {
 	// choose module versions are these; "" if there is none. An error says why it would take nothing at all. It may be nil:
 	// then nobody knows.
 	Altered func(modules []snapshot.OtherFile) (path string, err error)
+	// Written reports whether a variable, by link name, was one of Report.Written in an earlier edit of this process. It may
+	// be nil: then none was.
+	Written func(name string) bool
 	// Profiled says that the program is built with a profile, under which the compiler inlines larger functions.
 	Profiled bool
 }
@@ -87,6 +90,10 @@ type Report struct {
 	Renamed map[string]string
 	// Deleted has the functions and variables that are gone, as the program runs them.
 	Deleted []*decl.Decl
+	// Embedded are the embedded files, by path, of which the program gets the content that they have now.
+	Embedded []string
+	// Written are variables that code which changed writes to or lets out, before the edit or after it.
+	Written []string
 	// Lines says where unchanged code stands now, so that line tables can follow.
 	Lines []decl.LineMove
 
@@ -127,6 +134,11 @@ type PackageSet struct {
 	// Added are the assignments that initialise the variables of this package that were added, in the order in which they
 	// run.
 	Added []*types.Initializer
+	// Rerun has the link names of init functions, among Funcs, that are run once when the variables are initialised.
+	Rerun []string
+	// Defined are the variables of this package that begin anew without an assignment: they are zero, or have the content of
+	// embedded files.
+	Defined []Variable
 	// Wrappers are functions that the compiler makes of methods of this package's types, and that may have a function of the
 	// set inlined.
 	Wrappers []Wrapper
@@ -134,6 +146,19 @@ type PackageSet struct {
 	Instances []Instance
 	// Methods are types of this package whose method tables change, by link name.
 	Methods []string
+}
+
+// A Variable is one that has its value without that code runs.
+type Variable struct {
+	Object *types.Var
+	Embeds []string               // its //go:embed directives
+	Files  map[string][]EmbedFile // what they match, by pattern
+}
+
+// An EmbedFile is a file that a //go:embed pattern matches.
+type EmbedFile struct {
+	Name string // from the package's directory, with slashes
+	snapshot.OtherFile
 }
 
 // Context says in what a package is not as it was built: some of its bodies, which the compiler may inline, differ, and
@@ -173,9 +198,10 @@ const (
 	Instantiates                // it makes, or is, an instantiation of generic code of the set
 	Devirtualizes               // it calls a method of the set through an interface, and the compiler may see through it
 	Escapes                     // it was added by Include
+	Initialises                 // an initialiser that runs before the swap calls it, and it calls what changed
 )
 
-var reasonNames = [...]string{"changed", "refers", "inlines", "instantiates", "devirtualizes", "escapes"}
+var reasonNames = [...]string{"changed", "refers", "inlines", "instantiates", "devirtualizes", "escapes", "initialises"}
 
 func (r Reason) String() string { return reasonNames[r] }
 

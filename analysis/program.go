@@ -31,6 +31,13 @@ func (c *comparison) program(v *view) (*program, error) {
 	for _, p := range c.changed {
 		touched[p.path()] = true
 	}
+	for _, name := range c.wishes.Reset {
+		for _, p := range v.snapshot.Packages() {
+			if rest, ok := strings.CutPrefix(name, facts.LinkPath(p.Path, p.Name)+"."); ok && p.Local && !strings.Contains(rest, ".") {
+				touched[p.Path] = true
+			}
+		}
+	}
 	var cone []*snapshot.Package
 	for _, p := range importOrder(v.snapshot, v.snapshot.Packages()) {
 		built := c.built.Package(p.Path)
@@ -84,7 +91,9 @@ type set struct {
 	initializers map[string]bool
 	tables       map[string]bool // types whose method tables change
 	gone         map[string]bool // methods that went, by link name
-	initialised  map[string]bool // variables that were added, with an initialiser
+	initialised  map[string]bool // variables that were added or begin anew, with an initialiser
+	defined      map[string]bool // variables that begin anew without one
+	rerun        map[string]bool // init functions that are run
 	work         []string
 }
 
@@ -131,7 +140,7 @@ func (s *set) makesCode() bool {
 			return true
 		}
 	}
-	return len(s.initializers)+len(s.instances)+len(s.initialised)+len(s.tables) > 0
+	return len(s.initializers)+len(s.instances)+len(s.initialised)+len(s.defined)+len(s.tables) > 0
 }
 
 func (s *set) push(name string, reason Reason) {

@@ -20,8 +20,10 @@ func (c *comparison) recompile() error {
 	if len(c.report.Errors) > 0 || c.partial {
 		return nil
 	}
-	edited := func(p *changedPackage) bool { return p.delta != nil && len(p.delta.Decls) > 0 }
-	if !slices.ContainsFunc(c.changed, edited) && len(c.new.Packages()) == len(c.old.Packages()) {
+	edited := func(p *changedPackage) bool {
+		return p.delta != nil && len(p.delta.Decls) > 0 || len(c.changedEmbeds(p)) > 0
+	}
+	if !slices.ContainsFunc(c.changed, edited) && len(c.new.Packages()) == len(c.old.Packages()) && len(c.wishes.Reset) == 0 {
 		return nil // nor did any package join
 	}
 	if err := c.settle(); err != nil {
@@ -35,8 +37,11 @@ func (c *comparison) recompile() error {
 	if err != nil {
 		return err
 	}
-	r := c.ripple(before, after)
 	names := slices.DeleteFunc(c.changedFuncs(), func(name string) bool { return after.decl(name) == nil })
+	r, err := c.ripple(before, after, names)
+	if err != nil {
+		return err
+	}
 	vars := slices.DeleteFunc(c.changedInitializers(), func(name string) bool { return after.decl(name) == nil })
 	s := after.newSet()
 	for _, name := range slices.Concat(names, vars) {
@@ -61,8 +66,16 @@ func (c *comparison) recompile() error {
 		case isFunc(d.Decl) && !isInit(d.Decl):
 			s.add(d.Name, Refers)
 		}
+		if isInit(d.Decl) && r.anew[d.of] && !r.edited[d.Name] && d.ref.Runs() {
+			c.add(edit.Init, d.Name, c.placeIn(after, d.Name), "it uses "+d.of+", which is initialised anew")
+		}
 	}
-	s.initialised = r.initialised
+	c.report.Embedded = c.liveEmbeds(r.anew)
+	c.report.Written = c.written(before, after)
+	for name := range r.runEarly {
+		s.add(name, Initialises)
+	}
+	s.initialised, s.defined, s.rerun = r.initialised, r.defined, r.rerun
 	s.tables = c.methodTables(before, after, r)
 	s.gone = make(map[string]bool)
 	for name := range r.methods {
@@ -72,7 +85,7 @@ func (c *comparison) recompile() error {
 			s.gone[name] = true
 		}
 	}
-	c.dependents(s, names, r)
+	c.dependents(s, r)
 	c.report.New, c.report.Renamed = r.new, c.names
 	if edit.Worst(c.report.Edits) == edit.Restart {
 		return nil
@@ -95,7 +108,7 @@ func (c *comparison) changedFuncs() []string {
 			if change.New == nil || change.New.Func() == nil || change.New.Func().Body == nil || change.New.Name == "_" {
 				continue
 			}
-			if change.New.Kind == decl.Func && change.New.Name == "init" && (change.Old == nil || !onlyLiterals(change)) {
+			if change.New.Kind == decl.Func && change.New.Name == "init" && (change.Old == nil || !onlyLiterals(change)) && !c.wishes.RerunInit {
 				continue // it does not run
 			}
 			if change.Old == nil || change.Parts&(decl.Body|decl.Pragma|decl.Names|decl.Signature|decl.TypeParams) != 0 {
@@ -122,53 +135,16 @@ func (c *comparison) changedInitializers() []string {
 	return names
 }
 
-// dependents reports the variables whose initialisers call a function that changed, directly or not, or use what is
-// another value now. Initialisers of variables that were added run with the functions of the set as they are now, and
-// with all else as it was before the swap.
-func (c *comparison) dependents(s *set, names []string, r *ripple) {
-	reported := make(map[string]bool)
-	report := func(kind edit.Kind, user, what string) {
-		if !reported[user] {
-			reported[user] = true
-			c.add(kind, user, c.placeIn(s.program, user), what)
+// dependents reports the variables that keep their values though their initialisers would give others now, and those that
+// are initialised by older code.
+func (c *comparison) dependents(s *set, r *ripple) {
+	for name, cause := range r.dirty {
+		if cause != "" && !r.anew[name] {
+			c.add(edit.InitializerDependency, name, c.placeIn(s.program, name), cause)
 		}
 	}
-	for _, d := range r.users {
-		if d.Kind == decl.Var && !isBlank(d.Decl) && !r.edited[d.Name] && d.value {
-			report(edit.InitializerDependency, d.Name, "it uses "+d.of)
-		}
-	}
-	type call struct{ name, cause string }
-	seen := make(map[call]bool)
-	var work []call
-	early := make(map[call]bool) // of older code that calls what changed
-	for _, name := range names {
-		if !r.added[name] && !c.sameCode[name] {
-			work = append(work, call{name, name})
-		}
-	}
-	for len(work) > 0 {
-		at := work[0]
-		work = work[1:]
-		for _, pkg := range s.order {
-			pkg.Users(at.name, func(user *facts.Decl, ref facts.Ref) {
-				next := call{user.Name, at.cause}
-				old := early[at] || isFunc(user) && s.members[user.Name] == nil
-				if !ref.Runs() || seen[next] && (!old || early[next]) {
-					return
-				}
-				seen[next], early[next] = true, old
-				switch {
-				case isFunc(user):
-					work = append(work, next)
-				case user.Kind != decl.Var || isBlank(user):
-				case !r.added[user.Name]:
-					report(edit.InitializerDependency, user.Name, "it calls "+at.cause)
-				case old:
-					report(edit.InitializedEarly, user.Name, "it calls "+at.cause)
-				}
-			})
-		}
+	for name, function := range r.early {
+		c.add(edit.InitializedEarly, name, c.placeIn(s.program, name), "it calls "+function)
 	}
 }
 
@@ -204,10 +180,14 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 			continue
 		}
 		initializers, added := make(map[string]bool), false
+		defined := make(map[string]bool)
 		for i := range pkg.Decls {
 			name := pkg.Decls[i].Name
 			if s.initializers[name] && !s.initialised[name] {
 				initializers[name] = true
+			}
+			if s.defined[name] {
+				defined[name] = true
 			}
 			added = added || s.initialised[name]
 		}
@@ -234,7 +214,7 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 				set.Methods = append(set.Methods, name)
 			}
 		}
-		if len(members)+len(initializers)+len(set.Wrappers)+len(set.Instances)+len(set.Methods) == 0 && !added {
+		if len(members)+len(initializers)+len(set.Wrappers)+len(set.Instances)+len(set.Methods)+len(defined) == 0 && !added {
 			sets = append(sets, set)
 			continue
 		}
@@ -266,6 +246,9 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 		for _, d := range checked.source.Decls() {
 			name := facts.DeclName(checked.Package, d)
 			syntax[name], ids[name] = d.Func(), d.ID
+			if v, ok := checked.Types.Scope().Lookup(d.Name).(*types.Var); ok && defined[name] {
+				set.Defined = append(set.Defined, Variable{v, d.Embeds, c.embeddedIn(p, d)})
+			}
 			if initializers[name] {
 				set.Initializers = append(set.Initializers, Initializer{
 					Decl: name, ID: d.ID, Syntax: d.Node.(*ast.ValueSpec), Value: d.Value(), Closures: matchClosures(s.old[name], pkg.Decl(name)),
@@ -280,6 +263,9 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 			f.Object, _ = checked.Info.Defs[f.Syntax.Name].(*types.Func)
 			f.Closures = matchClosures(s.old[d.Name], d)
 			set.Funcs = append(set.Funcs, f)
+			if s.rerun[d.Name] {
+				set.Rerun = append(set.Rerun, d.Name)
+			}
 		}
 		sets = append(sets, set)
 	}

@@ -34,8 +34,15 @@ type ripple struct {
 	methods     map[string]bool // that came, went or have another type
 	retyped     map[string]bool // types that came or went: what has the name before is not what has it after
 	tagged      map[string]bool // types of which struct tags changed
-	initialised map[string]bool // variables that came, with an initialiser
+	initialised map[string]bool // variables that came or are initialised anew, with an initialiser
+	defined     map[string]bool // variables that are initialised anew without one
 	users       []user          // of names that mean something else now
+
+	rerun    map[string]bool   // init functions that are run
+	anew     map[string]bool   // variables that are initialised anew
+	dirty    map[string]string // variables of which the initialiser gives something else, and why if it is not edited
+	runEarly map[string]bool   // functions that do something else now and that initialisers call
+	early    map[string]string // variables of which the initialiser may reach the old code of a function, and the function
 }
 
 // A user is a declaration that refers to a name.
@@ -47,8 +54,8 @@ type user struct {
 }
 
 // ripple compares what declarations are, and reports those that are not edited and have another type or value.
-func (c *comparison) ripple(before, after *program) *ripple {
-	r := &ripple{added: make(map[string]bool), edited: make(map[string]bool), initialised: make(map[string]bool), methods: make(map[string]bool), retyped: make(map[string]bool), tagged: make(map[string]bool)}
+func (c *comparison) ripple(before, after *program, funcs []string) (*ripple, error) {
+	r := &ripple{defined: make(map[string]bool), rerun: make(map[string]bool), added: make(map[string]bool), edited: make(map[string]bool), initialised: make(map[string]bool), methods: make(map[string]bool), retyped: make(map[string]bool), tagged: make(map[string]bool)}
 	changed := make(map[string]bool) // names that mean something else now
 	went := make(map[string]bool)    // under another name
 	for _, old := range c.names {
@@ -70,6 +77,9 @@ func (c *comparison) ripple(before, after *program) *ripple {
 			}
 			if d.Old != nil && d.New != nil && d.New.Kind == decl.Type && d.New.Name != "_" && c.tagged(name) {
 				r.tagged[name] = true
+			}
+			if c.wishes.RerunInit && d.New != nil && d.New.Kind == decl.Func && d.New.Name == "init" && (d.Old == nil || d.Parts != 0) {
+				c.rerun(r, d, name)
 			}
 			if d.Old != nil && d.New != nil || one.Name == "_" || one.Kind == decl.Func && one.Name == "init" {
 				continue
@@ -118,6 +128,9 @@ func (c *comparison) ripple(before, after *program) *ripple {
 			c.localFollowers(after, was, now)
 		}
 	}
+	if err := c.renew(before, after, r, changed, funcs); err != nil {
+		return nil, err
+	}
 	maps.DeleteFunc(r.methods, func(_ string, is bool) bool { return !is })
 	for name := range r.methods {
 		if after.decl(name) != nil {
@@ -145,7 +158,21 @@ func (c *comparison) ripple(before, after *program) *ripple {
 	slices.SortFunc(r.users, func(a, b user) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.of, b.of))
 	})
-	return r
+	return r, nil
+}
+
+// rerun has an init function that was added or changed run, as asked. It begins anew: what it made when the program started
+// goes on as it is.
+func (c *comparison) rerun(r *ripple, d decl.Change, name string) {
+	r.rerun[name] = true
+	r.new = append(r.new, name)
+	if d.Old != nil && d.Old.HasLiterals() && !ranOtherwise(d) {
+		c.report.Deleted = append(c.report.Deleted, d.Old)
+	}
+	c.report.Edits = slices.DeleteFunc(c.report.Edits, func(e edit.Edit) bool {
+		return e.Decl == name && (e.Kind == edit.Init || e.Kind == edit.ClosureBody)
+	})
+	c.add(edit.InitRerun, name, placeOf(d.New), "")
 }
 
 // ranOtherwise reports whether a declaration ran when the program started and has another text now, beyond that of its
@@ -172,7 +199,11 @@ func (c *comparison) tagged(name string) bool {
 
 // hasAssembly reports whether there is assembly in a package.
 func (c *comparison) hasAssembly(path string) bool {
-	return slices.ContainsFunc(c.new.Package(path).Other, func(o snapshot.OtherFile) bool { return o.Kind == snapshot.Assembly })
+	return hasAssembly(c.new.Package(path))
+}
+
+func hasAssembly(p *snapshot.Package) bool {
+	return slices.ContainsFunc(p.Other, func(o snapshot.OtherFile) bool { return o.Kind == snapshot.Assembly })
 }
 
 // followerKinds are the kinds of edits of declarations that are not edited, and of which the type or value is made of

@@ -83,9 +83,14 @@ func release(goVersion string) int {
 // Compare compares what a program runs with what the source says now. The error is for what is no fault of the source;
 // a *ToolchainError is one that the user can remedy.
 func (s *Session) Compare(ctx context.Context, old, new *snapshot.Snapshot) (*Report, error) {
+	return s.CompareFor(ctx, old, new, Wishes{})
+}
+
+// CompareFor is Compare for a refresh of which more is asked than to make the source live.
+func (s *Session) CompareFor(ctx context.Context, old, new *snapshot.Snapshot, wishes Wishes) (*Report, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, err := s.compare(ctx, old, new, false)
+	c, err := s.compare(ctx, old, new, false, wishes)
 	if err != nil {
 		return nil, err
 	}
@@ -98,9 +103,9 @@ func (s *Session) Compare(ctx context.Context, old, new *snapshot.Snapshot) (*Re
 func (s *Session) Draft(ctx context.Context, old, new *snapshot.Snapshot) (*Report, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, err := s.compare(ctx, old, new, true)
-	if err == nil && c.partial && len(c.report.Errors) == 0 && edit.Worst(c.report.Edits) != edit.Restart {
-		c, err = s.compare(ctx, old, new, false)
+	c, err := s.compare(ctx, old, new, true, Wishes{})
+	if err == nil && c.partial && len(c.report.Errors) == 0 && !c.refused() {
+		c, err = s.compare(ctx, old, new, false, Wishes{})
 	}
 	if err != nil {
 		return nil, err
@@ -108,10 +113,15 @@ func (s *Session) Draft(ctx context.Context, old, new *snapshot.Snapshot) (*Repo
 	return c.report, nil
 }
 
-func (s *Session) compare(ctx context.Context, old, new *snapshot.Snapshot, draft bool) (*comparison, error) {
+// refused reports whether an edit needs a restart, whatever may be found out about variables.
+func (c *comparison) refused() bool {
+	return slices.ContainsFunc(c.report.Edits, func(e edit.Edit) bool { return e.Verdict() == edit.Restart && e.Kind != edit.VarType })
+}
+
+func (s *Session) compare(ctx context.Context, old, new *snapshot.Snapshot, draft bool, wishes Wishes) (*comparison, error) {
 	s.bound()
 	c := &comparison{
-		Session: s, ctx: ctx, old: old, new: new, draft: draft,
+		Session: s, ctx: ctx, old: old, new: new, draft: draft, wishes: wishes,
 		report: &Report{}, byPath: make(map[string]*changedPackage), suspect: make(map[string]bool),
 		names: make(map[string]string), sameCode: make(map[string]bool),
 	}
@@ -144,17 +154,19 @@ type comparison struct {
 	old, new      *snapshot.Snapshot
 	before, after *view // of old and new
 	report        *Report
+	wishes        Wishes
 	draft         bool // what takes long may be left out
 	partial       bool // something was
 
 	changed []*changedPackage // dependencies first
 	byPath  map[string]*changedPackage
 
-	suspect      map[string]bool   // packages whose API changed, and what relies on them
-	names        map[string]string // link names of what was renamed and goes on: the new ones, and the old
-	sameCode     map[string]bool   // of these functions, by the new names, those that do what they did
-	namesChanged []string          // link names of functions, variables and constants that importers knew
-	typesChanged bool              // types or methods that importers knew changed
+	suspect      map[string]bool     // packages whose API changed, and what relies on them
+	names        map[string]string   // link names of what was renamed and goes on: the new ones, and the old
+	sameCode     map[string]bool     // of these functions, by the new names, those that do what they did
+	namesChanged []string            // link names of functions, variables and constants that importers knew
+	typesChanged bool                // types or methods that importers knew changed
+	embedded     map[string][]string // see embeds
 }
 
 // A changedPackage is one package of which the source differs.

@@ -262,7 +262,10 @@ func (pr *Prepared) Commit(ctx context.Context) (Outcome, error) {
 	switch refused.Code {
 	case patch.InitFailed:
 		function, what, _ := strings.Cut(refused.Message, " ")
-		return Outcome{}, &RefusedError{Symbol: stub.InitOf(function), Reason: "is initialised by code that " + what}
+		if v := stub.InitOf(function); v != function {
+			return Outcome{}, &RefusedError{Symbol: v, Reason: "is initialised by code that " + what}
+		}
+		return Outcome{}, &RefusedError{Symbol: function, Reason: "was run before the swap, as packages that join and --rerun-init ask for, and " + what}
 	case patch.Vetoed:
 		return Outcome{}, &VetoError{refused.Message}
 	case patch.Occupied:
@@ -312,8 +315,9 @@ var ErrNothingToSwap = errors.New("nothing to swap")
 // ErrNothingToUndo says that a process is at the code that it started with.
 var ErrNothingToUndo = errors.New("nothing to roll back: the program runs what it started with")
 
-// Rollback undoes the last refresh of a process that is not undone yet.
-func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation) (*Generation, Outcome, error) {
+// Rollback undoes the last refresh of a process that is not undone yet. record makes the manifest of the outcome from those
+// of the generations that it goes back to and from.
+func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation, record func(before, from []byte) ([]byte, error)) (*Generation, Outcome, error) {
 	if from.depth == 0 {
 		return nil, Outcome{}, ErrNothingToUndo
 	}
@@ -325,9 +329,13 @@ func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation)
 	if err != nil {
 		return nil, Outcome{}, err
 	}
+	manifest, err := record(before.Manifest, from.Manifest)
+	if err != nil {
+		return nil, Outcome{}, err
+	}
 	held := from.held[:from.depth-1]
 	to := &Generation{
-		Manifest: before.Manifest, Recompiled: from.Recompiled, Joined: from.Joined,
+		Manifest: manifest, Recompiled: from.Recompiled, Joined: from.Joined,
 		undo: before.undo, depth: before.depth,
 		state: before.state.Undone(from.state), assumed: before.assumed, tags: before.tags, inlining: before.inlining, tight: before.tight,
 		held: held, orphans: slices.Concat(from.orphans, from.held[len(held)]),
@@ -412,10 +420,10 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		}
 		inputs[i] = stub.Input{
 			Fset: pkg.Fset, Files: pkg.Files, Src: pkg.Src, Pkg: pkg.Pkg, Info: pkg.Info,
-			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Bound: pkg.Bound, Init: pkg.Init, Types: pkg.Types, Methods: pkg.Methods, Added: pkg.Added, Export: export,
+			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Bound: pkg.Bound, Init: pkg.Init, Types: pkg.Types, Methods: pkg.Methods, Added: pkg.Added, Defined: pkg.Defined, Export: export,
 			ImportFirst: importedOf(pkg, packages[:i]), HostHasType: hasType, Facts: known,
 		}
-		if !imported[pkg.Path] {
+		if !imported[pkg.Path] && len(pkg.Defined) == 0 { // they are made here, whole
 			inputs[i].CanThin = thin
 		}
 		for _, path := range inputs[i].ImportFirst {
@@ -449,11 +457,11 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		if stubs[i] == nil {
 			continue
 		}
-		res, err := compileStub(ctx, compiler, pkg.Path, stubs[i], deps)
+		res, err := compileStub(ctx, compiler, pkg, stubs[i], deps)
 		if err != nil && stubs[i].Thin != nil && ctx.Err() == nil {
 			inputs[i].CanThin = nil
 			if stubs[i], err = stub.Build(inputs[i]); err == nil {
-				res, err = compileStub(ctx, compiler, pkg.Path, stubs[i], deps)
+				res, err = compileStub(ctx, compiler, pkg, stubs[i], deps)
 			}
 		}
 		if err != nil {
@@ -462,7 +470,7 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		files := stubs[i].Sources()
 		c.results = append(c.results, res)
 		deps[pkg.Path] = res.Archive
-		c.stubs = append(c.stubs, link.Stub{Package: p.objectPath(pkg.Path), Archive: res.Archive, Shaped: stubs[i].Shaped, Hollow: names(stubs[i].Hollow), Layouts: layouts(stubs[i].Layouts), Inits: initNames(pkg, stubs[i].Inits)})
+		c.stubs = append(c.stubs, link.Stub{Package: p.objectPath(pkg.Path), Archive: res.Archive, Shaped: stubs[i].Shaped, Hollow: names(stubs[i].Hollow), Layouts: layouts(stubs[i].Layouts), Inits: append(initNames(pkg, stubs[i].Inits), pkg.Rerun...)})
 		inits := stub.InitFuncs(pkg.Files, pkg.Info)
 		for _, fn := range pkg.Keep {
 			if n, ok := inits[fn]; ok {
@@ -499,7 +507,7 @@ func (p *Program) canThin(path string) bool {
 }
 
 // compileStub compiles a stub, and before it what it needs of thin types.
-func compileStub(ctx context.Context, compiler *build.Compiler, path string, s *stub.Stub, deps map[string]string) (*build.Result, error) {
+func compileStub(ctx context.Context, compiler *build.Compiler, p *Package, s *stub.Stub, deps map[string]string) (*build.Result, error) {
 	if s.Thin != nil {
 		thin := maps.Clone(deps)
 		for _, pkg := range s.Thin.Packages {
@@ -518,7 +526,7 @@ func compileStub(ctx context.Context, compiler *build.Compiler, path string, s *
 			deps[pkg.Path] = archive
 		}
 	}
-	return compiler.Compile(ctx, build.Request{Package: path, Files: s.Sources(), Deps: deps, Stub: true, Flags: build.FactFlags})
+	return compiler.Compile(ctx, build.Request{Package: p.Path, Files: s.Sources(), Deps: deps, Stub: true, Flags: build.FactFlags, Embed: p.Embed})
 }
 
 // only returns the archives of some packages.

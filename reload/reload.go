@@ -38,6 +38,8 @@ type (
 	ClosurePair = link.ClosurePair
 	// A Wrapper is a method that the compiler makes of another.
 	Wrapper = stub.Wrapper
+	// An Embed says what //go:embed directives embed.
+	Embed = build.Embed
 	// A Binding is a function that the compiler makes of a method value.
 	Binding = stub.Binding
 )
@@ -95,7 +97,13 @@ type Package struct {
 	Methods  []*types.TypeName    // types that got or lost methods
 	Types    []*types.TypeName    // types that are made of instances that are compiled again
 	Added    []*types.Initializer // what initialises variables that the process lacks, in order
-	Made     []string             // link names of wrappers that the compiler makes without being asked
+	// Rerun has the link names of init functions, among Keep, that are run once after the variables are initialised.
+	Rerun []string
+	// Defined are variables that begin anew without an initialiser, with their //go:embed directives.
+	Defined map[*types.Var][]string
+	// Embed says what these embed; nil if they embed nothing.
+	Embed *Embed
+	Made  []string // link names of wrappers that the compiler makes without being asked
 
 	// Context is set of a package of which nothing is compiled anew, but which is not as it was built. Then all but
 	// Path is empty.

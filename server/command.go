@@ -42,6 +42,7 @@ type Arguments struct {
 	PID     int      `json:"pid,omitempty"`
 	Code    string   `json:"code,omitempty"` // of explain
 	Rest    bool     `json:"rest,omitempty"` // of refresh: leave out what needs a restart
+	session.Wishes
 }
 
 // An Explanation is the answer of explain.
@@ -124,7 +125,7 @@ func (s *Server) query(ctx context.Context, verb session.Verb, args Arguments) *
 
 // about makes a query about the whole workspace, or about what the arguments name.
 func (s *Server) about(verb session.Verb, args Arguments) session.Query {
-	q := session.Query{Verb: verb, PID: args.PID, Rest: args.Rest, Dirs: []string{args.Dir}}
+	q := session.Query{Verb: verb, PID: args.PID, Rest: args.Rest, Wishes: args.Wishes, Dirs: []string{args.Dir}}
 	if args.Dir == "" {
 		q.Dirs = s.dirs()
 	}

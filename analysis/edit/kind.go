@@ -46,6 +46,7 @@ const (
 	MethodRenamed
 	MethodTable
 	PointerMethods
+	InitRerun
 
 	// Closures and running code.
 	ClosureBody
@@ -81,6 +82,8 @@ const (
 	ConstAdded
 	ConstDeleted
 	InitializedEarly
+	InitializedAnew
+	VarReset
 
 	// Imports and modules.
 	ImportLinked

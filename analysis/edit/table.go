@@ -7,6 +7,7 @@ const (
 	restart     = "restart the program"
 	revertOr    = "restart the program, or take the edit back to make the others live"
 	restartInit = "restart the program to run it"
+	rerunInit   = "refresh with --rerun-init, or restart the program to run it"
 )
 
 // kinds is the one table of what the edits are. To change a verdict, change it here; everything that is shown and
@@ -86,7 +87,7 @@ var kinds = [numKinds]kindRow{
 		"the name of a function, variable or constant was exported or unexported", "it stands for the same thing: a function is called and a variable has its value under either name", "",
 		"func load() {}\nfunc Load() {}"},
 	Init: {112, "init", Caveat, []int{46},
-		"an init function was added, removed or changed", "init ran when the program started and does not run again; function literals that it made keep their code", restartInit,
+		"an init function was added, removed or changed", "init ran when the program started and does not run again; function literals that it made keep their code", rerunInit,
 		"func init() { register(a) }\nfunc init() { register(a); register(b) }"},
 	BodyPresence: {113, "body presence", Restart, []int{62},
 		"a function got or lost its body", "one of its two forms is not Go", revertOr,
@@ -112,6 +113,10 @@ var kinds = [numKinds]kindRow{
 	PointerMethods: {120, "first method", Caveat, []int{16},
 		"a type of which pointers had no methods got one", "calls of it are compiled, but the description of the pointer type has no room for methods: pointers that are in interfaces do not have it", "restart the program where type assertions, fmt or reflection look for it",
 		"type point struct{ x, y int }\nfunc (p *point) String() string { return \"\" }"},
+
+	InitRerun: {121, "init run", Caveat, []int{46},
+		"an init function was added or changed, and is run as asked", "it runs once, before the swap: what it did when the program started is not undone", "run it by refresh --rerun-init only where it can run again",
+		"func init() { register(a); register(b) }   // refresh --rerun-init"},
 
 	ClosureBody: {201, "closure body", Hot, []int{39},
 		"the body of a function literal changed", "it captures the same variables, so closures that exist run the new body at their next call", "",
@@ -182,13 +187,13 @@ var kinds = [numKinds]kindRow{
 		"a package variable was deleted", "no code of the source uses it; its memory stays for code that is running", "",
 		"delete var cache = map[string]int{}"},
 	Initializer: {403, "initializer", Caveat, []int{34},
-		"the initialiser of a package variable changed", "it ran when the program started, and the variable keeps the value that it has", "assign the value in code that runs, or restart the program",
+		"the initialiser of a package variable changed", "it ran when the program started; the variable may have been written since, or its value may be in use elsewhere, and it keeps the value that it has", "refresh with --reset and its name, or restart the program",
 		"var limit = 10\nvar limit = 20"},
 	InitializerDependency: {404, "initializer dependency", Caveat, []int{35, 38},
-		"the initialiser of a package variable relies on a function or constant that changed", "the variable keeps the value that it has", "restart the program to initialise it anew",
+		"the initialiser of a package variable relies on a function or constant that changed", "the variable keeps the value that it has", "refresh with --reset and its name, or restart the program",
 		"var table = build()   // and the body of build changed"},
 	VarType: {405, "variable type", Restart, []int{36},
-		"a package variable has another type", "its memory has the old one", revertOr,
+		"a package variable has another type", "it may have been written, and its value has the old one", "refresh with --reset and its name to begin with a new value, or restart the program",
 		"var n int\nvar n int64"},
 	ConstChanged: {407, "constant", Hot, []int{38},
 		"a constant has another value or type", "all code that uses it is compiled anew", "",
@@ -202,6 +207,13 @@ var kinds = [numKinds]kindRow{
 	InitializedEarly: {410, "initialised by older code", Caveat, []int{32},
 		"the initialiser of a new package variable calls unchanged code that calls a function that changed", "it runs before the swap, so that function was still the old one", "assign the value in code that runs, or restart the program",
 		"var table = build()   // build calls limit, whose body changed"},
+
+	InitializedAnew: {411, "initialised anew", Hot, []int{34, 35, 36, 58},
+		"a package variable that only its initialiser writes has another value or type", "it is initialised anew, before the new code becomes live, and all code that uses it is compiled with it", "",
+		"var vowels = map[rune]bool{'a': true, 'e': true}\nvar vowels = map[rune]bool{'a': true, 'e': true, 'y': true}"},
+	VarReset: {412, "variable reset", Caveat, []int{34, 36},
+		"a package variable is initialised anew as asked", "the value that it had is left behind: what has a part of it, and code that is running, go on with that", "ask for a reset only where the old value is of no use",
+		"var seen = map[string]bool{}   // refresh --reset seen"},
 
 	ImportLinked: {501, "import", Hot, []int{48},
 		"a package is imported that the program has already", "it is linked and initialised", "",
@@ -229,7 +241,7 @@ var kinds = [numKinds]kindRow{
 		"import \"net\"   // where it is built with cgo"},
 
 	EmbedContent: {601, "embedded file", Caveat, []int{58},
-		"an embedded file changed", "its old content is part of the running build, and variables keep it", "restart the program to embed the new content",
+		"an embedded file changed", "its old content is part of the running build, and variables that may have been written keep it", "refresh with --reset and the variable's name, or restart the program",
 		"an edit of templates/index.html, with //go:embed templates"},
 	EmbedPattern: {602, "embed pattern", Restart, []int{58},
 		"a //go:embed directive changed", "the old content is part of the running build", restart,

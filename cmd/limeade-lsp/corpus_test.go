@@ -47,6 +47,7 @@ type editCase struct {
 type editStep struct {
 	files   map[string]string
 	deleted []string
+	flags   []string     // of check and refresh
 	verdict string       // of verdictOrder; several joined by "|" where the table leaves it open
 	edits   []wantedEdit // nil: not compared
 	noEdits bool         // the list of edits must be empty
@@ -311,6 +312,8 @@ func (c *editCase) set(key, suffix, value string) (err error) {
 		s.verdict = value
 	case "applied":
 		s.applied = value
+	case "refresh":
+		s.flags = strings.Fields(value)
 	case "error":
 		s.errors = append(s.errors, value)
 	case "edit":

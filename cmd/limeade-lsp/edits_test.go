@@ -318,7 +318,7 @@ func (b *bench) start(t *testing.T, runtimeDir string) {
 // with the verdict decided.
 func (b *bench) ask(t *testing.T, s editStep, step, verb string) (editStep, answer) {
 	t.Helper()
-	done, err := runCommand(b.root, b.env, answerPatience, b.bin, verb, "-C", b.dir, "--json")
+	done, err := runCommand(b.root, b.env, answerPatience, b.bin, append([]string{verb, "-C", b.dir, "--json"}, s.flags...)...)
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", step, err, b.program.report())
 	}

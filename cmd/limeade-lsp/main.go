@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -35,7 +36,9 @@ usage:
   limeade-lsp explain LMDnnnn                                  what a code means, and what to do
   limeade-lsp demo                                             a built-in program, edited while it runs
 
-With --auto-restart, a refresh restarts the program where an edit requires it, and says which.
+With --reset VAR (any number of them), check and refresh initialise a package variable anew, such as
+example.com/app/p.table, p.table or table, whatever was written to it; with --rerun-init they run the
+init functions that were added or changed. With --auto-restart, a refresh restarts the program where an edit requires it, and says which.
 Exit codes of check and refresh: 0 live, or nothing to do; 1 refused, a restart is required; 2 the source
 does not compile; 3 no process, or the agent failed and the process is as before; 64 usage.
 `
@@ -126,13 +129,29 @@ func parseTarget(verb session.Verb, args []string, own ...func(*target, *flag.Fl
 	return t, nil
 }
 
+// wishFlags are those of check and refresh alone.
+func wishFlags(t *target, fs *flag.FlagSet) {
+	fs.Func("reset", "", func(name string) error {
+		if name == "" {
+			return errors.New("no variable is named")
+		}
+		t.Reset = append(t.Reset, name)
+		return nil
+	})
+	fs.BoolVar(&t.RerunInit, "rerun-init", false, "")
+}
+
 // interruptible is a context that ends when a person asks for it.
 func interruptible() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 }
 
 func queryCommand(verb session.Verb, args []string) int {
-	t, err := parseTarget(verb, args)
+	var own []func(*target, *flag.FlagSet)
+	if verb == session.Check || verb == session.Refresh {
+		own = append(own, wishFlags)
+	}
+	t, err := parseTarget(verb, args, own...)
 	if err != nil {
 		return misused("%s: %v", verb, err)
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"go/ast"
 	"go/types"
 	"slices"
@@ -22,6 +23,7 @@ type job struct {
 	proc    *reload.Process
 	started time.Time
 	rest    bool // edits that need a restart are left out
+	wishes  Wishes
 
 	gen      *reload.Generation
 	old, now *snapshot.Snapshot
@@ -63,10 +65,10 @@ func (j *job) analyse(ctx context.Context) error {
 	foreign := make(chan scanned, 1)
 	go func() { foreign <- j.program.scanForeign(ctx, j.now) }()
 	j.program.compareWith(j.gen)
-	j.report, err = j.program.analysis.Compare(ctx, j.old, j.now)
+	j.report, err = j.compare(ctx)
 	if f := <-foreign; err == nil && f.snapshot != j.now {
 		if j.now, err = f.snapshot, f.err; err == nil {
-			j.report, err = j.program.analysis.Compare(ctx, j.old, j.now)
+			j.report, err = j.compare(ctx)
 		}
 	}
 	j.phases.Check = ms(time.Since(start))
@@ -78,6 +80,22 @@ func (j *job) analyse(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// compare compares what the process runs with the files, for what is asked.
+func (j *job) compare(ctx context.Context) (*analysis.Report, error) {
+	wishes := analysis.Wishes{RerunInit: j.wishes.RerunInit}
+	for _, asked := range j.wishes.Reset {
+		switch found := analysis.Variables(j.now, asked); len(found) {
+		case 0:
+			return nil, &Failure{Kind: FailureUsage, Message: fmt.Sprintf("the program has no package variable %s", asked)}
+		case 1:
+			wishes.Reset = append(wishes.Reset, found[0])
+		default:
+			return nil, &Failure{Kind: FailureUsage, Message: fmt.Sprintf("the program has several package variables %s: %s", asked, strings.Join(found, ", "))}
+		}
+	}
+	return j.program.analysis.CompareFor(ctx, j.old, j.now, wishes)
 }
 
 const doesNotCompile = "the source does not compile; nothing was changed"
@@ -150,7 +168,7 @@ func (j *job) ready(ctx context.Context) *Answer {
 		}
 	}
 	a := j.answer()
-	if a.Error != nil || j.now == j.old {
+	if a.Error != nil || j.now == j.old && len(j.wishes.Reset) == 0 {
 		return j.finish(a, nil)
 	}
 	req, err := j.request(ctx)
@@ -239,7 +257,7 @@ func (j *job) goBack(ctx context.Context) *Answer {
 	if err != nil {
 		return j.finish(a, err)
 	}
-	_, outcome, err := j.program.Rollback(ctx, j.proc, gen)
+	_, outcome, err := j.program.Rollback(ctx, j.proc, gen, rolledBack)
 	if errors.Is(err, reload.ErrNothingToUndo) {
 		return j.finish(a, &Failure{Kind: FailureRefused, Message: err.Error()})
 	} else if err != nil {
@@ -278,7 +296,7 @@ func (j *job) settled() bool {
 
 // request puts what analysis found into the words of reload.
 func (j *job) request(ctx context.Context) (*reload.Request, error) {
-	manifest, err := j.program.manifest(j.now)
+	manifest, err := j.manifest()
 	if err != nil {
 		return nil, err
 	}
@@ -327,8 +345,11 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		var pkg reload.Package
 		if set.Checked != nil {
 			pkg = packageOf(set)
+			if pkg.Embed, err = j.embed(set); err != nil {
+				return nil, err
+			}
 		}
-		if len(pkg.Keep)+len(pkg.Init)+len(pkg.Types)+len(pkg.Wrappers)+len(pkg.Bound)+len(pkg.Added)+len(pkg.Methods) > 0 {
+		if len(pkg.Defined)+len(pkg.Keep)+len(pkg.Init)+len(pkg.Types)+len(pkg.Wrappers)+len(pkg.Bound)+len(pkg.Added)+len(pkg.Methods) > 0 {
 			req.Packages = append(req.Packages, pkg)
 		} else if set.Context != nil {
 			req.Packages = append(req.Packages, reload.Package{Path: set.Path, Context: &reload.Context{
@@ -383,7 +404,13 @@ func packageOf(set analysis.PackageSet) reload.Package {
 			}
 		}
 	}
-	pkg.Added = set.Added
+	pkg.Added, pkg.Rerun = set.Added, set.Rerun
+	if len(set.Defined) > 0 {
+		pkg.Defined = map[*types.Var][]string{}
+	}
+	for _, v := range set.Defined {
+		pkg.Defined[v.Object] = v.Embeds
+	}
 	for _, name := range instantiating(set) {
 		switch obj := set.Checked.Types.Scope().Lookup(name).(type) {
 		case *types.Var:
@@ -501,6 +528,9 @@ func (j *job) pairs(set analysis.PackageSet) []reload.ClosurePair {
 		}
 	}
 	for _, f := range set.Funcs {
+		if slices.Contains(set.Rerun, f.Decl) {
+			continue // it begins anew, and what has its number in the old source may be another one
+		}
 		if f.Syntax != nil {
 			matches := f.Closures
 			if slices.Contains(j.report.New, f.Decl) {

@@ -3,7 +3,6 @@ package session
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"go/build"
 	"io"
@@ -40,6 +39,7 @@ type program struct {
 	last  *snapshot.Snapshot          // the files as they were when last looked at
 	newer map[string]*reload.Inlining // of functions that the process at hand does not run as they were built
 	at    *reload.Generation          // what it runs
+	wrote map[string]bool             // variables that code of earlier generations may have written
 	cgos  map[string]cgoRun           // by import path: what cgo made last
 }
 
@@ -174,6 +174,7 @@ func (p *program) newAnalysis(base *snapshot.Snapshot, index *analysis.Index) *a
 		Compiled:  true,
 		Missing:   p.missing,
 		NoMethods: p.noMethods,
+		Written:   p.wasWritten,
 		Altered:   p.altered,
 		Cgo:       p.cgo,
 		Profiled:  p.profiled(),
@@ -324,9 +325,20 @@ func (p *program) compareWith(g *reload.Generation) {
 		in := g.Inlining(decl)
 		newer[decl] = &in
 	}
+	wrote, err := writtenIn(g.Manifest)
+	if err != nil {
+		wrote = nil // its source cannot be read then either, and is asked for first
+	}
 	p.mu.Lock()
-	p.newer, p.at = newer, g
+	p.newer, p.at, p.wrote = newer, g, wrote
 	p.mu.Unlock()
+}
+
+// wasWritten reports whether code that the process at hand ran may have written a variable.
+func (p *program) wasWritten(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wrote[name]
 }
 
 // scan returns the files as they are now.
@@ -369,79 +381,6 @@ func (p *program) scanForeign(ctx context.Context, local *snapshot.Snapshot) sca
 		p.last = now
 	}
 	return scanned{now, nil}
-}
-
-// A sourceChange is one file of a generation that differs from the build's: how a generation's source is
-// recorded. The contents are in the store.
-type sourceChange struct {
-	Path string `json:"path"`
-	Hash string `json:"hash"` // "": there is no such file
-}
-
-// manifest records in what a snapshot differs from the build, and puts the contents into the store.
-func (p *program) manifest(s *snapshot.Snapshot) ([]byte, error) {
-	changes := []sourceChange{}
-	for _, old := range p.base.Packages() {
-		now := s.Package(old.Path)
-		if now == old || !old.Local {
-			continue
-		}
-		if now == nil {
-			now = &snapshot.Package{}
-		}
-		for _, f := range old.Files {
-			if now.File(f.Path) == nil {
-				changes = append(changes, sourceChange{Path: f.Path})
-			}
-		}
-		for _, f := range now.Files {
-			if o := old.File(f.Path); o != nil && o.Hash == f.Hash {
-				continue
-			}
-			content, ok := f.Content()
-			if !ok {
-				continue
-			}
-			hash, err := p.Store().Put(content)
-			if err != nil {
-				return nil, err
-			}
-			changes = append(changes, sourceChange{f.Path, hash})
-		}
-	}
-	for _, m := range s.Modules() {
-		if slices.ContainsFunc(p.base.Modules(), func(o snapshot.OtherFile) bool { return o.Path == m.Path && o.Hash != m.Hash }) {
-			hash, err := p.Store().Put(m.Content)
-			if err != nil {
-				return nil, err
-			}
-			changes = append(changes, sourceChange{m.Path, hash})
-		}
-	}
-	slices.SortFunc(changes, func(a, b sourceChange) int { return strings.Compare(a.Path, b.Path) })
-	return json.Marshal(changes)
-}
-
-// source returns the source of a generation.
-func (p *program) source(g *reload.Generation) (*snapshot.Snapshot, error) {
-	base, err := p.baseline()
-	if err != nil || len(g.Manifest) == 0 {
-		return base, err
-	}
-	var list []sourceChange
-	if err := json.Unmarshal(g.Manifest, &list); err != nil {
-		return nil, fmt.Errorf("record of generation: %w", err)
-	}
-	changes := make([]snapshot.Change, len(list))
-	for i, c := range list {
-		changes[i] = snapshot.Change{Path: c.Path, Deleted: c.Hash == ""}
-		if c.Hash != "" {
-			if changes[i].Content, err = p.Store().Blob(c.Hash); err != nil {
-				return nil, fmt.Errorf("%w: source of %s: %w", reload.ErrUnknownBuild, c.Path, err)
-			}
-		}
-	}
-	return base.With(changes...), nil
 }
 
 // The reference index of a build's source is kept in the store.

@@ -24,6 +24,7 @@ type Query struct {
 	Dirs []string `json:"dirs"`           // absolute; the workspaces are those around them
 	PID  int      `json:"pid"`            // 0: every process of the workspace
 	Rest bool     `json:"rest,omitempty"` // of a refresh: leave out the edits that need a restart
+	Wishes
 	// Steps says that a refresh is only prepared, and committed with those of other processes: steps follow, as strings of
 	// JSON, until the connection is closed.
 	Steps bool `json:"steps,omitempty"`
@@ -32,6 +33,15 @@ type Query struct {
 	// Cause is what a restart is required by, where nobody asked for one: only programs that were started for it, or with
 	// AutoRestart, are restarted then.
 	Cause string `json:"cause,omitempty"`
+}
+
+// Wishes are what a check or refresh may be asked for beyond making the source live.
+type Wishes struct {
+	// Reset names package variables that are initialised anew, whatever was written to them: by their link names, or by as
+	// much of the end as says which.
+	Reset []string `json:"reset,omitempty"`
+	// RerunInit runs the init functions that were added or changed.
+	RerunInit bool `json:"rerun_init,omitempty"`
 }
 
 // A Verb is what a query asks for.

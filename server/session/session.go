@@ -142,7 +142,7 @@ func (s *Session) attach(ctx context.Context, q Query, pid int) (*job, error) {
 		}
 		return nil, err
 	}
-	return &job{program: prog, proc: proc, started: started, rest: q.Rest}, nil
+	return &job{program: prog, proc: proc, started: started, rest: q.Rest, wishes: q.Wishes}, nil
 }
 
 // prepare prepares a refresh of a process; nil if the query does not concern it.

@@ -3,6 +3,7 @@ package build
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -65,6 +66,14 @@ type Request struct {
 	Deps    map[string]string // import path → archive, in place of the program's or besides them
 	Flags   []string          // added to the recorded ones: -m=1, -dwarf=false
 	Stub    bool              // functions may lack their bodies
+	Embed   *Embed            // in place of what the build embedded; nil keeps that
+}
+
+// An Embed says what the //go:embed directives of a package embed: the compiler's -embedcfg (cmd/compile/internal/base/flag.go,
+// readEmbedCfg).
+type Embed struct {
+	Patterns map[string][]string // the files that each pattern matches, by names from the package's directory
+	Files    map[string]string   // by these names: where the contents are
 }
 
 // A Result is a compiled package. Its file exists until Remove or
@@ -204,7 +213,18 @@ func (c *Compiler) arguments(p *Package, req Request, output string) ([]string, 
 	if p.SymABIs != "" {
 		args = append(args, "-symabis", store.BlobPath(p.SymABIs))
 	}
-	if p.EmbedConfig != "" {
+	switch {
+	case req.Embed != nil:
+		config, err := json.Marshal(req.Embed)
+		if err != nil {
+			return nil, err
+		}
+		file := filepath.Join(dir, "embedcfg")
+		if err := os.WriteFile(file, config, 0o600); err != nil {
+			return nil, err
+		}
+		args = append(args, "-embedcfg", file)
+	case p.EmbedConfig != "":
 		args = append(args, "-embedcfg", store.BlobPath(p.EmbedConfig))
 	}
 	if p.Profile != "" {

@@ -98,7 +98,7 @@ type Stub struct {
 	Shaped  map[string]bool // types, by link name, whose descriptors are not the real ones
 	Hollow  map[string]bool // functions, by link name, whose bodies are not the real ones
 	Layouts []Layout        // of the types that its code looks into
-	Inits   []string        // functions, by link name, that initialise new variables, in order
+	Inits   []string        // functions, by link name, that are run before the swap, in order: they initialise new variables
 }
 
 // A LineMove says that lines [From, To] of a file stand Delta lines further down in NewFile of the new

@@ -30,6 +30,56 @@ func (l *linker) renew() {
 	l.rename()
 }
 
+// checkReferrers makes sure that all code of the build which refers to a variable that begins anew is compiled again: what is
+// left behind would go on with the old one. Code that is not as it was built is not looked at: analysis alone knows what it says.
+func (l *linker) checkReferrers() error {
+	anew := map[object.Sym]bool{}
+	for name := range l.req.New {
+		if s := l.host.Library.Lookup(name, 0); !s.IsZero() && s.Kind().IsData() {
+			anew[s] = true
+		}
+	}
+	if len(anew) == 0 {
+		return nil
+	}
+	for _, path := range l.host.Locals {
+		pkg := l.host.Library.Package(path)
+		if pkg == nil {
+			continue
+		}
+		for _, o := range pkg.Objects {
+			for i := range o.NumDefs() {
+				s := o.Sym(i)
+				if s.Kind() != object.Text || RunsAtStart(s.Name()) || isMapInit(s.Name()) {
+					continue
+				}
+				if _, replaced := l.owner(s.Name()); replaced || !l.refers(s, anew) {
+					continue
+				}
+				if _, live := l.host.Index.Addr(s.Name(), s.ABI()); live && !l.isStale(s.Name()) {
+					return refuse(s.Name(), "refers to a variable that is initialised anew, and was not compiled again")
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// refers reports whether the build's code of a function refers to one of some variables.
+func (l *linker) refers(s object.Sym, to map[object.Sym]bool) bool {
+	for r := range s.Relocs() {
+		if !r.Sym.IsZero() && to[l.host.Library.Resolve(r.Sym)] {
+			return true
+		}
+	}
+	return false
+}
+
+// isStale reports whether the build's code of a function is not what the process runs.
+func (l *linker) isStale(name string) bool {
+	return l.req.Stale != nil && slices.ContainsFunc(owners(name), l.req.Stale)
+}
+
 // forget makes one name mean nothing.
 func (l *linker) forget(name string) {
 	for key := range l.state.Born {

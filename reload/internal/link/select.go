@@ -109,6 +109,9 @@ func (l *linker) selectRoots() error {
 	if err := l.checkInlined(); err != nil {
 		return err
 	}
+	if err := l.checkReferrers(); err != nil {
+		return err
+	}
 	return l.checkComplete()
 }
 

@@ -21,6 +21,7 @@ type file struct {
 	extra  map[*types.Package]string         // imports that this file does not have in the source
 	unsafe bool                              // a go:linkname needs the import of unsafe
 	hollow bool                              // a hollow function needs it, too
+	embeds bool                              // a go:embed needs the import of embed
 }
 
 // A lineDirective is a //line or /*line*/ comment that names a file.

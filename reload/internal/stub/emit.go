@@ -137,6 +137,9 @@ func (b *builder) head(f *file, silent []string, paths map[string]bool) []byte {
 	if f.unsafe {
 		add("_", `"unsafe"`)
 	}
+	if f.embeds {
+		add("_", `"embed"`)
+	}
 	if f.hollow {
 		add(hollowUnsafe, `"unsafe"`)
 	}

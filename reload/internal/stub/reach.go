@@ -140,6 +140,13 @@ func (b *builder) want() error {
 		}
 		b.walk(b.decls[init.Lhs[0]].file, init.Rhs, 0)
 	}
+	for v := range b.in.Defined {
+		d := b.decls[v]
+		if d == nil {
+			return fmt.Errorf("%s: no such variable", v.Name())
+		}
+		b.use(d)
+	}
 	for _, t := range b.in.Methods {
 		d := b.decls[t]
 		named, ok := t.Type().(*types.Named)

@@ -51,6 +51,10 @@ type Input struct {
 	// Added is what initialises variables that the process does not have yet, in order: each is made a function.
 	Added []*types.Initializer
 
+	// Defined are variables that the process gets memory for and that no code initialises, with their //go:embed
+	// directives.
+	Defined map[*types.Var][]string
+
 	// Methods are types whose descriptors are wanted, with all methods.
 	Methods []*types.TypeName
 

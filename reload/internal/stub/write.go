@@ -183,7 +183,12 @@ func (b *builder) emitType(p *page, d *decl, spec *ast.TypeSpec) {
 }
 
 func (b *builder) emitVar(p *page, d *decl, spec *ast.ValueSpec) {
-	b.place(p, d.file, d.obj.Pos(), append(b.linknameLines(d), "var")...)
+	lines := b.linknameLines(d)
+	if embeds := b.in.Defined[d.obj.(*types.Var)]; len(embeds) > 0 {
+		lines = append(lines, embeds...)
+		d.file.embeds = true
+	}
+	b.place(p, d.file, d.obj.Pos(), append(lines, "var")...)
 	if spec.Type != nil {
 		p.write("%s %s", d.obj.Name(), d.file.text(spec.Type.Pos(), spec.Type.End()))
 	} else {

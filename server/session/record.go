@@ -1,0 +1,244 @@
+package session
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/limeade-go/limeade/analysis"
+	"github.com/limeade-go/limeade/analysis/snapshot"
+	"github.com/limeade-go/limeade/reload"
+)
+
+// What is kept of a generation beside what package reload keeps: in what its source differs from the build's, and what
+// must be known of variables that its code had. It is a list in JSON, the manifest.
+
+// A recorded is one entry of a manifest. The contents of files are in the store.
+type recorded struct {
+	Path    string `json:"path,omitempty"`    // of a file that differs
+	Hash    string `json:"hash,omitempty"`    // of its content; "": there is no such file
+	Package string `json:"package,omitempty"` // of an embedded file: which embeds it
+	Written string `json:"written,omitempty"` // link name of a variable that may have been written: analysis.Report.Written
+}
+
+// manifest records what the process runs after the refresh.
+func (j *job) manifest() ([]byte, error) {
+	list, err := j.program.sources(j.now)
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, j.embedded()...)
+	written, err := writtenIn(j.gen.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range j.report.Written {
+		written[name] = true
+	}
+	return encodeManifest(list, written)
+}
+
+func encodeManifest(list []recorded, written map[string]bool) ([]byte, error) {
+	for name := range written {
+		list = append(list, recorded{Written: name})
+	}
+	slices.SortFunc(list, func(a, b recorded) int {
+		return strings.Compare(a.Path+"\x00"+a.Package+"\x00"+a.Written, b.Path+"\x00"+b.Package+"\x00"+b.Written)
+	})
+	return json.Marshal(list)
+}
+
+func decodeManifest(manifest []byte) ([]recorded, error) {
+	var list []recorded
+	if len(manifest) > 0 {
+		if err := json.Unmarshal(manifest, &list); err != nil {
+			return nil, fmt.Errorf("record of generation: %w", err)
+		}
+	}
+	return list, nil
+}
+
+// writtenIn returns the variables that may have been written by then.
+func writtenIn(manifest []byte) (map[string]bool, error) {
+	list, err := decodeManifest(manifest)
+	set := map[string]bool{}
+	for _, r := range list {
+		if r.Written != "" {
+			set[r.Written] = true
+		}
+	}
+	return set, err
+}
+
+// rolledBack returns the manifest of a process that went back from one generation to the one before.
+func rolledBack(before, from []byte) ([]byte, error) {
+	list, err := decodeManifest(before)
+	if err != nil {
+		return nil, err
+	}
+	list = slices.DeleteFunc(list, func(r recorded) bool { return r.Written != "" })
+	written, err := writtenIn(before)
+	if err != nil {
+		return nil, err
+	}
+	more, err := writtenIn(from)
+	if err != nil || len(list)+len(written)+len(more) == 0 {
+		return before, err
+	}
+	for name := range more {
+		written[name] = true
+	}
+	return encodeManifest(list, written)
+}
+
+// sources records in which Go and module files a snapshot differs from the build, and puts the contents into the store.
+func (p *program) sources(s *snapshot.Snapshot) ([]recorded, error) {
+	changes := []recorded{}
+	for _, old := range p.base.Packages() {
+		now := s.Package(old.Path)
+		if now == old || !old.Local {
+			continue
+		}
+		if now == nil {
+			now = &snapshot.Package{}
+		}
+		for _, f := range old.Files {
+			if now.File(f.Path) == nil {
+				changes = append(changes, recorded{Path: f.Path})
+			}
+		}
+		for _, f := range now.Files {
+			if o := old.File(f.Path); o != nil && o.Hash == f.Hash {
+				continue
+			}
+			content, ok := f.Content()
+			if !ok {
+				continue
+			}
+			hash, err := p.Store().Put(content)
+			if err != nil {
+				return nil, err
+			}
+			changes = append(changes, recorded{Path: f.Path, Hash: hash})
+		}
+	}
+	for _, m := range s.Modules() {
+		if slices.ContainsFunc(p.base.Modules(), func(o snapshot.OtherFile) bool { return o.Path == m.Path && o.Hash != m.Hash }) {
+			hash, err := p.Store().Put(m.Content)
+			if err != nil {
+				return nil, err
+			}
+			changes = append(changes, recorded{Path: m.Path, Hash: hash})
+		}
+	}
+	return changes, nil
+}
+
+// embedded records in which embedded files the process differs from the build after the refresh: only of files of which
+// all variables get the new content.
+func (j *job) embedded() []recorded {
+	var changes []recorded
+	for _, base := range j.program.base.Packages() {
+		old, now := j.old.Package(base.Path), j.now.Package(base.Path)
+		if !base.Local || old == nil || now == nil {
+			continue
+		}
+		had, runs := embeddedFiles(base), embeddedFiles(old)
+		is := embeddedFiles(now)
+		for _, path := range j.report.Embedded {
+			delete(runs, path)
+			if hash, ok := is[path]; ok {
+				runs[path] = hash
+			}
+		}
+		for path, hash := range runs {
+			if had[path] != hash {
+				changes = append(changes, recorded{Path: path, Hash: hash.String(), Package: base.Path})
+			}
+		}
+		for path := range had {
+			if _, ok := runs[path]; !ok {
+				changes = append(changes, recorded{Path: path, Package: base.Path})
+			}
+		}
+	}
+	return changes
+}
+
+func embeddedFiles(p *snapshot.Package) map[string]snapshot.Hash {
+	files := map[string]snapshot.Hash{}
+	for _, o := range p.Other {
+		if o.Kind == snapshot.Embedded {
+			files[o.Path] = o.Hash
+		}
+	}
+	return files
+}
+
+// source returns the source of a generation.
+func (p *program) source(g *reload.Generation) (*snapshot.Snapshot, error) {
+	base, err := p.baseline()
+	if err != nil || len(g.Manifest) == 0 {
+		return base, err
+	}
+	list, err := decodeManifest(g.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	var changes []snapshot.Change
+	var embedded []snapshot.EmbedChange
+	for _, r := range list {
+		switch {
+		case r.Written != "":
+		case r.Package != "":
+			c := snapshot.EmbedChange{Package: r.Package, Path: r.Path, Deleted: r.Hash == ""}
+			if r.Hash != "" {
+				if err := c.Hash.UnmarshalText([]byte(r.Hash)); err != nil {
+					return nil, fmt.Errorf("record of generation: %w", err)
+				}
+			}
+			embedded = append(embedded, c)
+		default:
+			c := snapshot.Change{Path: r.Path, Deleted: r.Hash == ""}
+			if r.Hash != "" {
+				if c.Content, err = p.Store().Blob(r.Hash); err != nil {
+					return nil, fmt.Errorf("%w: source of %s: %w", reload.ErrUnknownBuild, r.Path, err)
+				}
+			}
+			changes = append(changes, c)
+		}
+	}
+	return base.With(changes...).Embedding(embedded...), nil
+}
+
+// embed puts what the variables of a package are to embed into the store. A file that changed since it was looked at is
+// refused: the record of what the process runs must not say another thing than it runs.
+func (j *job) embed(set analysis.PackageSet) (*reload.Embed, error) {
+	var e *reload.Embed
+	for _, v := range set.Defined {
+		for pattern, files := range v.Files {
+			if e == nil {
+				e = &reload.Embed{Patterns: map[string][]string{}, Files: map[string]string{}}
+			}
+			e.Patterns[pattern] = []string{}
+			for _, f := range files {
+				e.Patterns[pattern] = append(e.Patterns[pattern], f.Name)
+				content, err := os.ReadFile(f.Path)
+				if err != nil {
+					return nil, &Failure{Kind: FailureProcess, Message: err.Error()}
+				}
+				if snapshot.HashOf(content) != f.Hash {
+					return nil, &Failure{Kind: FailureProcess, Message: f.Path + " changed while the refresh was made; nothing was changed"}
+				}
+				hash, err := j.program.Store().Put(content)
+				if err != nil {
+					return nil, err
+				}
+				e.Files[f.Name] = j.program.Store().BlobPath(hash)
+			}
+		}
+	}
+	return e, nil
+}
