@@ -102,6 +102,20 @@ func (p *Program) swap(ctx context.Context, proc *Process, to *Generation, reque
 	return reply, nil
 }
 
+// Renew asks the process anew what it runs.
+func (p *Process) Renew(ctx context.Context) (err error) {
+	p.HelloReply, err = p.client.Hello(ctx)
+	return err
+}
+
+// Trial waits for some time, or until something fails in a process whose refresh is on trial: a panic passes through new
+// code, or a check of the program's own fails. failed is "" if nothing did. generation is that of the refresh. No time
+// ends the trial.
+func (p *Process) Trial(ctx context.Context, generation uint32, d time.Duration) (failed string, trace []string, err error) {
+	r, err := p.client.Trial(ctx, p.BuildID, generation, d)
+	return r.Failed, r.Trace, err
+}
+
 // Stale counts the goroutines that are inside of code which was replaced.
 func (p *Process) Stale(ctx context.Context) ([]patch.StaleFunc, error) {
 	r, err := p.client.Stale(ctx)

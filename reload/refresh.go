@@ -253,8 +253,9 @@ func setOf(list []string) map[string]bool {
 // escape than before must not be called by older code that a goroutine is still inside of: where there is such a
 // goroutine, the function gets an address of its own if that leaves nobody else with the old body, and
 // the request is refused if not.
-func (pr *Prepared) Commit(ctx context.Context) (Outcome, error) {
-	outcome, err := pr.commit(ctx)
+// With trial, [Process.Trial] has to follow.
+func (pr *Prepared) Commit(ctx context.Context, trial bool) (Outcome, error) {
+	outcome, err := pr.commit(ctx, trial)
 	var refused *patch.Error
 	if !errors.As(err, &refused) {
 		return outcome, err
@@ -285,7 +286,7 @@ func (pr *Prepared) Commit(ctx context.Context) (Outcome, error) {
 		}
 	}
 	proc := pr.process
-	if proc.HelloReply, err = proc.client.Hello(ctx); err != nil {
+	if err := proc.Renew(ctx); err != nil {
 		return Outcome{}, err // a refused patch has used up some room
 	}
 	again := *pr.request
@@ -293,12 +294,15 @@ func (pr *Prepared) Commit(ctx context.Context) (Outcome, error) {
 	if pr, err = pr.program.Prepare(ctx, proc, pr.from, &again); err != nil {
 		return Outcome{}, err
 	}
-	return pr.commit(ctx)
+	return pr.commit(ctx, trial)
 }
 
-func (pr *Prepared) commit(ctx context.Context) (Outcome, error) {
+func (pr *Prepared) commit(ctx context.Context, trial bool) (Outcome, error) {
 	start := time.Now()
 	reply, err := pr.program.swap(ctx, pr.process, pr.to, func() (patch.ApplyReply, error) {
+		if trial {
+			return pr.process.client.Try(ctx, pr.result.Patch.Encode())
+		}
 		return pr.process.client.Apply(ctx, pr.result.Patch.Encode())
 	})
 	if err != nil {

@@ -183,7 +183,7 @@ func main() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := prepared.Commit(ctx)
+	o, err := prepared.Commit(ctx, false)
 	if err != nil {
 		t.Fatal(err)
 	}

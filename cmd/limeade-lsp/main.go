@@ -28,7 +28,9 @@ usage:
                                                                build, start, pass on stdio, signals and exit code
   limeade-lsp build [-C DIR] [-o FILE] [build flags] PACKAGE   the same build, not started
   limeade-lsp check    [-C DIR] [--pid N] [--json]             what a refresh would do; nothing is changed
-  limeade-lsp refresh  [-C DIR] [--pid N] [--json]             make the edited source live
+  limeade-lsp refresh  [-C DIR] [--pid N] [--trial 5s] [--json]
+                                                               make the edited source live; with --trial, roll it back if it does
+                                                               harm within that time
   limeade-lsp restart  [-C DIR] [--pid N] [--json]             build anew, then end the program and start the new one
   limeade-lsp rollback [-C DIR] [--pid N] [--json]             undo the last refresh
   limeade-lsp status   [-C DIR] [--pid N] [--json]             processes, generation, pending edits
@@ -39,8 +41,9 @@ usage:
 With --reset VAR (any number of them), check and refresh initialise a package variable anew, such as
 example.com/app/p.table, p.table or table, whatever was written to it; with --rerun-init they run the
 init functions that were added or changed. With --auto-restart, a refresh restarts the program where an edit requires it, and says which.
-Exit codes of check and refresh: 0 live, or nothing to do; 1 refused, a restart is required; 2 the source
-does not compile; 3 no process, or the agent failed and the process is as before; 64 usage.
+Exit codes of check and refresh: 0 live, or nothing to do; 1 refused: a restart is required, or a hook of
+the program, another program or a trial was against it; 2 the source does not compile; 3 no process, or the
+agent failed and the process is as before; 64 usage.
 `
 
 // exitUsage is the exit code for a command line that makes no sense (sysexits.h, EX_USAGE).
@@ -151,7 +154,13 @@ func queryCommand(verb session.Verb, args []string) int {
 	if verb == session.Check || verb == session.Refresh {
 		own = append(own, wishFlags)
 	}
+	if verb == session.Refresh {
+		own = append(own, func(t *target, fs *flag.FlagSet) { fs.DurationVar(&t.Trial, "trial", 0, "") })
+	}
 	t, err := parseTarget(verb, args, own...)
+	if err == nil && t.Trial < 0 {
+		err = fmt.Errorf("a trial of %v", t.Trial)
+	}
 	if err != nil {
 		return misused("%s: %v", verb, err)
 	}

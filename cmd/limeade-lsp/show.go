@@ -31,6 +31,9 @@ func printAnswer(verb session.Verb, a *session.Answer) {
 		if len(a.Error.Source) == 0 {
 			say("%s", a.Error.Message)
 		}
+		for _, at := range a.Error.Trace {
+			say("  %s", at)
+		}
 	}
 }
 

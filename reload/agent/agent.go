@@ -13,6 +13,7 @@ package agent
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/limeade-go/limeade/reload/agent/internal/rt"
@@ -48,6 +49,9 @@ type agent struct {
 	undo []refresh
 	// reliant is what no goroutine may be in when refreshes are taken back; guarded by writer.
 	reliant []patch.Reliant
+	// watching takes back what makes panics be seen, nil if they are not; guarded by writer.
+	watching []patch.Write
+	watcher  atomic.Int64 // the conversation in which somebody wanted it, 0 if they are not
 
 	mu sync.Mutex // guards what follows
 	// image is what runs; nil before it is asked for.
@@ -81,9 +85,9 @@ type refresh struct {
 	methods patch.Methods // without Tables, which are among writes
 }
 
-// handle answers a request with a whole frame. A failure of the agent itself must not end the program. gone tells whether
-// the client has given up: then nothing is changed for it any more.
-func (a *agent) handle(kind patch.Kind, payload []byte, gone func() bool) (reply []byte) {
+// handle answers a request with a whole frame. A failure of the agent itself must not end the program. Once the client
+// has given up nothing is changed for it any more.
+func (a *agent) handle(kind patch.Kind, payload []byte, client conn) (reply []byte) {
 	defer func() {
 		if v := recover(); v != nil {
 			reply = refuse(patch.Internal, "agent failed: "+describe(v)).Encode()
@@ -97,9 +101,11 @@ func (a *agent) handle(kind patch.Kind, payload []byte, gone func() bool) (reply
 	case patch.KindHello:
 		return a.hello()
 	case patch.KindApply:
-		return a.apply(q.Patch, gone)
+		return a.apply(q, client)
 	case patch.KindRollback:
-		return a.rollback(q, gone)
+		return a.rollback(q, client.gone)
+	case patch.KindTrial:
+		return a.try(q, client.gone)
 	}
 	return a.stale()
 }

@@ -25,6 +25,7 @@ type transaction struct {
 	gone  func() bool
 	p     *patch.Patch
 	r     *rt.Runtime
+	trial conn // who wants panics to be watched, from before the swap on; 0: nobody
 	told  bool // the program knows that it comes
 	back  []func() error
 	reply patch.ApplyReply
@@ -34,7 +35,7 @@ type transaction struct {
 var errGone = refuse(patch.Internal, "client is gone")
 
 // apply makes an encoded patch live, or says why not.
-func (a *agent) apply(encoded []byte, gone func() bool) []byte {
+func (a *agent) apply(q patch.Request, client conn) []byte {
 	im, refused := a.prepare()
 	if refused != nil {
 		return refused.Encode()
@@ -43,11 +44,14 @@ func (a *agent) apply(encoded []byte, gone func() bool) []byte {
 		return refuse(patch.Busy, "process is being changed by another client; try again").Encode()
 	}
 	defer a.writer.Unlock()
-	if gone() {
+	if client.gone() {
 		return errGone.Encode()
 	}
-	t := &transaction{agent: a, image: im, gone: gone}
-	if refused := t.run(encoded); refused != nil {
+	t := &transaction{agent: a, image: im, gone: client.gone}
+	if q.Trial {
+		t.trial = client
+	}
+	if refused := t.run(q.Patch); refused != nil {
 		for i := len(t.back) - 1; i >= 0; i-- {
 			refused = because(refused, t.back[i]())
 		}
@@ -76,6 +80,7 @@ func (t *transaction) run(encoded []byte) *patch.Error {
 		{t.place, &t.reply.Map},
 		{t.register, &t.reply.Register},
 		{t.initialise, &t.reply.Init},
+		{t.watch, nil},
 		{t.swap, &t.reply.Swap},
 	} {
 		begin := rt.Nanotime()

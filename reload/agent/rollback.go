@@ -47,6 +47,9 @@ func (a *agent) rollback(q patch.Request, gone func() bool) []byte {
 	if len(a.undo) == 0 {
 		return refuse(patch.NothingToUndo, "process runs its build; there is no refresh to roll back").Encode()
 	}
+	if err := a.ignore(); err != nil {
+		return refusal(err).Encode()
+	}
 	last := a.undo[len(a.undo)-1]
 	reply := patch.ApplyReply{Generation: generation + 1}
 	swap := Swap{Generation: reply.Generation, Rollback: true, Changed: last.changed}

@@ -185,6 +185,7 @@ func (c conn) gone() bool {
 
 // converse answers requests until the client goes away or cannot be understood.
 func (c conn) converse(a *agent) {
+	defer a.left(c)
 	for {
 		if rt.WaitReadable(int(c)) != nil {
 			return
@@ -196,7 +197,7 @@ func (c conn) converse(a *agent) {
 			}
 			return
 		}
-		if !c.send(a.handle(kind, payload, c.gone)) {
+		if !c.send(a.handle(kind, payload, c)) {
 			return
 		}
 	}

@@ -24,17 +24,22 @@ type Agent interface {
 // agent is nil where there is none.
 var agent atomic.Pointer[Agent]
 
-// Attach is for the agent alone, which calls it once. It returns what calls the program's hooks.
-func Attach(a Agent) (tell func(Event) (veto string, failures []string)) {
+// Attach is for the agent alone, which calls it once. It returns what calls the program's hooks, and its checks.
+func Attach(a Agent) (tell func(Event) (veto string, failures []string), check func() (failures []string)) {
 	agent.Store(&a)
-	return func(e Event) (veto string, failures []string) {
+	entries := func() []entry {
 		registered.mu.Lock()
-		hooks := registered.hooks[:len(registered.hooks):len(registered.hooks)]
-		registered.mu.Unlock()
+		defer registered.mu.Unlock()
+		return registered.list[:len(registered.list):len(registered.list)]
+	}
+	tell = func(e Event) (veto string, failures []string) {
 		e.veto = new(atomic.Pointer[string])
-		for _, h := range hooks {
+		for _, h := range entries() {
+			if h.hook == nil {
+				continue
+			}
 			if why := a.Guard(func() { h.hook(e) }); why != "" {
-				failures = append(failures, h.name()+" "+why)
+				failures = append(failures, "the hook of "+h.name()+" "+why)
 			}
 		}
 		if reason := e.veto.Load(); reason != nil && e.Stage == Before && !e.Rollback {
@@ -44,10 +49,31 @@ func Attach(a Agent) (tell func(Event) (veto string, failures []string)) {
 		}
 		return veto, failures
 	}
+	check = func() (failures []string) {
+		for _, c := range entries() {
+			if c.check == nil {
+				continue
+			}
+			var failed atomic.Pointer[error]
+			why := a.Guard(func() {
+				if err := c.check(); err != nil {
+					failed.Store(&err)
+				}
+			})
+			if err := failed.Load(); err != nil {
+				why = "says: " + (*err).Error()
+			}
+			if why != "" {
+				failures = append(failures, "the check of "+c.name()+" "+why)
+			}
+		}
+		return failures
+	}
+	return tell, check
 }
 
-// name says which hook it is: they have no names, but were registered somewhere.
+// name says which it is: they have no names, but were registered somewhere.
 func (h entry) name() string {
 	at, _ := runtime.CallersFrames([]uintptr{h.pc}).Next()
-	return "the hook of " + at.Function + " (" + at.File + ":" + strconv.Itoa(at.Line) + ")"
+	return at.Function + " (" + at.File + ":" + strconv.Itoa(at.Line) + ")"
 }

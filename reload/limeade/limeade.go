@@ -75,20 +75,33 @@ func (e Event) Veto(reason string) {
 // takes longer is not waited for. That a hook panics, or is late, is reported by limeade-lsp and keeps no swap
 // from being made: only a veto does.
 func OnRefresh(hook func(Event)) {
+	register(entry{hook: hook})
+}
+
+// Health registers a check. In a trial (limeade-lsp refresh --trial 5s) all checks are asked again and again, each in a
+// goroutine of its own; where one returns an error, panics or takes longer than five seconds the refresh is rolled back.
+func Health(check func() error) {
+	register(entry{check: check})
+}
+
+func register(e entry) {
 	var pc [1]uintptr
-	runtime.Callers(2, pc[:])
+	runtime.Callers(3, pc[:])
+	e.pc = pc[0]
 	registered.mu.Lock()
-	registered.hooks = append(registered.hooks, entry{hook, pc[0]})
+	registered.list = append(registered.list, e)
 	registered.mu.Unlock()
 }
 
-// registered are the hooks, which may be there before the agent is.
+// registered are the hooks and checks, which may be there before the agent is.
 var registered struct {
-	mu    sync.Mutex
-	hooks []entry
+	mu   sync.Mutex
+	list []entry
 }
 
+// An entry is either of them.
 type entry struct {
-	hook func(Event)
-	pc   uintptr // of who registered it
+	hook  func(Event)
+	check func() error
+	pc    uintptr // of who registered it
 }

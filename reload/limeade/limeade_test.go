@@ -38,6 +38,7 @@ import (
 
 func main() {
 	limeade.OnRefresh(func(e limeade.Event) { e.Veto("never called"); fmt.Println(e) })
+	limeade.Health(func() error { return errors.New("never called") })
 	o, err := limeade.Refresh(context.Background())
 	fmt.Println(limeade.Generation(), o.Applied, errors.Is(err, limeade.ErrNoAgent))
 	bufio.NewReader(os.Stdin).ReadString('\n')
@@ -178,7 +179,9 @@ type agent struct{ failures []string }
 
 func (*agent) Generation() uint32 { return 7 }
 
-func (*agent) Refresh(context.Context) (*limeade.Outcome, error) { return &limeade.Outcome{Applied: true}, nil }
+func (*agent) Refresh(context.Context) (*limeade.Outcome, error) {
+	return &limeade.Outcome{Applied: true}, nil
+}
 
 func (a *agent) Guard(fn func()) string {
 	fn()
@@ -199,7 +202,7 @@ func TestTell(t *testing.T) {
 	}
 	limeade.OnRefresh(hook("a", ""))
 	a := &agent{failures: []string{"fell", "", "", "", "", "", "", ""}}
-	tell := limeade.Attach(a)
+	tell, _ := limeade.Attach(a)
 	limeade.OnRefresh(hook("b", "a later reason"))
 	for _, test := range []struct {
 		e          limeade.Event

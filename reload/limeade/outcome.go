@@ -48,9 +48,10 @@ type Phases struct {
 
 // A Failure says why a refresh did not do what it was for.
 type Failure struct {
-	Kind    string        `json:"kind"` // refused, vetoed, source, process or usage
+	Kind    string        `json:"kind"` // refused, vetoed, withheld, trial, source, process or usage
 	Message string        `json:"message"`
 	Source  []SourceError `json:"source,omitempty"` // of kind source
+	Trace   []string      `json:"trace,omitempty"`  // of kind trial
 }
 
 func (f *Failure) Error() string { return f.Message }

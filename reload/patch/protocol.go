@@ -32,10 +32,12 @@ const (
 	KindApply    Kind = 2
 	KindRollback Kind = 3
 	KindStale    Kind = 4
+	KindTrial    Kind = 5
 
 	KindHelloReply Kind = 0x81
 	KindApplyReply Kind = 0x82 // answers Apply and Rollback
 	KindStaleReply Kind = 0x84
+	KindTrialReply Kind = 0x85
 	KindError      Kind = 0xff
 )
 
@@ -103,14 +105,19 @@ func (e *Error) Error() string { return e.Message }
 
 func corrupt(message string) *Error { return &Error{Corrupt, message} }
 
-// A Request is what a client asks. Patch is an encoded patch (KindApply); the rest belongs to KindRollback. Both name the
-// build and the generation that they are for.
+// A Request is what a client asks. What is about the code that runs names the build and the generation that it is for.
 type Request struct {
-	Kind    Kind
-	Patch   []byte
+	Kind Kind
+	// Of KindApply: an encoded patch, and whether a KindTrial follows.
+	Patch []byte
+	Trial bool
+	// Of KindRollback and KindTrial.
 	BuildID string
 	Base    uint32
-	Source  string
+	// Of KindRollback: what the process runs afterwards.
+	Source string
+	// Of KindTrial: after how long it is answered if nothing fails before, in nanoseconds; 0 ends the trial.
+	Time uint64
 }
 
 // HelloReply describes the process and the agent's state.
@@ -167,16 +174,27 @@ type StaleReply struct {
 	Partial uint32
 }
 
+// A TrialReply says what failed in the program after a refresh, "" if nothing did, and where.
+type TrialReply struct {
+	Failed string
+	Trace  []string
+}
+
 // Encode returns the whole frame.
 func (q Request) Encode() []byte {
 	w := frame(q.Kind)
 	switch q.Kind {
 	case KindApply:
 		w.bytes(q.Patch)
+		w.flag(q.Trial)
 	case KindRollback:
 		w.str(q.BuildID)
 		w.u32(q.Base)
 		w.str(q.Source)
+	case KindTrial:
+		w.str(q.BuildID)
+		w.u32(q.Base)
+		w.u64(q.Time)
 	}
 	return w.finish()
 }
@@ -189,6 +207,7 @@ func DecodeRequest(kind Kind, payload []byte) (Request, error) {
 	case KindHello, KindStale:
 	case KindApply:
 		q.Patch = r.bytes()
+		q.Trial = r.flag()
 	case KindRollback:
 		q.BuildID = r.str()
 		q.Base = r.u32()
@@ -196,6 +215,10 @@ func DecodeRequest(kind Kind, payload []byte) (Request, error) {
 		if len(q.Source) > MaxSource {
 			return Request{}, corrupt("rollback source digest is longer than 128 bytes")
 		}
+	case KindTrial:
+		q.BuildID = r.str()
+		q.Base = r.u32()
+		q.Time = r.u64()
 	default:
 		return Request{}, corrupt("request kind " + strconv.Itoa(int(kind)) + " is unknown")
 	}
@@ -224,11 +247,7 @@ func (h HelloReply) Encode() []byte {
 	w.u64(h.Mapped)
 	w.u32(h.Retired)
 	w.u32(h.Undo)
-	if h.Busy {
-		w.u8(1)
-	} else {
-		w.u8(0)
-	}
+	w.flag(h.Busy)
 	return w.finish()
 }
 
@@ -245,9 +264,7 @@ func DecodeHelloReply(payload []byte) (HelloReply, error) {
 		Bias: r.u64(), TextBase: r.u64(), ArenaLo: r.u64(), ArenaHi: r.u64(), ArenaNext: r.u64(),
 		Started: int64(r.u64()), Live: int64(r.u64()), Mapped: r.u64(), Retired: r.u32(), Undo: r.u32(),
 	}
-	if flag := r.take(1); flag != nil {
-		h.Busy = flag[0] != 0
-	}
+	h.Busy = r.flag()
 	if !r.done() {
 		return HelloReply{}, corrupt("hello reply is cut short or has bytes left over")
 	}
@@ -311,6 +328,24 @@ func DecodeStaleReply(payload []byte) (StaleReply, error) {
 }
 
 // Encode returns the whole frame.
+func (t TrialReply) Encode() []byte {
+	w := frame(KindTrialReply)
+	w.str(t.Failed)
+	w.strs(t.Trace)
+	return w.finish()
+}
+
+// DecodeTrialReply reads the payload of a KindTrialReply.
+func DecodeTrialReply(payload []byte) (TrialReply, error) {
+	r := reader{buf: payload}
+	t := TrialReply{Failed: r.str(), Trace: r.strs()}
+	if !r.done() {
+		return TrialReply{}, corrupt("trial reply is cut short or has bytes left over")
+	}
+	return t, nil
+}
+
+// Encode returns the whole frame.
 func (e *Error) Encode() []byte {
 	w := frame(KindError)
 	w.u32(uint32(e.Code))
@@ -340,6 +375,23 @@ func (w *writer) finish() []byte {
 	n := len(w.buf) - 4
 	w.buf[0], w.buf[1], w.buf[2], w.buf[3] = byte(n), byte(n>>8), byte(n>>16), byte(n>>24)
 	return w.buf
+}
+
+func (w *writer) flag(set bool) {
+	b := byte(0)
+	if set {
+		b = 1
+	}
+	w.u8(b)
+}
+
+// flag reads one byte that is 0 or 1.
+func (r *reader) flag() bool {
+	b := r.take(1)
+	if b != nil && b[0] > 1 {
+		r.failed = true
+	}
+	return b != nil && b[0] == 1
 }
 
 // done reports whether all of the input was read and fitted.

@@ -19,6 +19,8 @@ func TestRequests(t *testing.T) {
 		{Kind: KindApply, Patch: []byte("patch")},
 		{Kind: KindRollback, BuildID: "build", Base: 7, Source: "digest"},
 		{Kind: KindStale},
+		{Kind: KindApply, Patch: []byte("patch"), Trial: true},
+		{Kind: KindTrial, BuildID: "build", Base: 7, Time: 5e9},
 	} {
 		kind, payload, err := ReadFrame(iotest.OneByteReader(bytes.NewReader(q.Encode())), MaxFrame)
 		if err != nil || kind != q.Kind {
@@ -37,6 +39,8 @@ func TestReplies(t *testing.T) {
 	checkReply(t, ApplyReply{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, []string{"a hook", ""}}, KindApplyReply, DecodeApplyReply)
 	checkReply(t, StaleReply{}, KindStaleReply, DecodeStaleReply)
 	checkReply(t, StaleReply{Funcs: []StaleFunc{{"a", 1}, {"b", 2}}, Partial: 3}, KindStaleReply, DecodeStaleReply)
+	checkReply(t, TrialReply{}, KindTrialReply, DecodeTrialReply)
+	checkReply(t, TrialReply{"panic", []string{"here", "there"}}, KindTrialReply, DecodeTrialReply)
 	checkReply(t, &Error{Busy, "words"}, KindError, func(b []byte) (*Error, error) {
 		if e := DecodeError(b); e.Code != Corrupt {
 			return e, nil
@@ -147,6 +151,8 @@ func FuzzFrames(f *testing.F) {
 		HelloReply{BuildID: "b"}.Encode(),
 		ApplyReply{}.Encode(),
 		StaleReply{Funcs: []StaleFunc{{"a", 1}}}.Encode(),
+		TrialReply{"panic", []string{"here"}}.Encode(),
+		Request{Kind: KindTrial, BuildID: "b", Base: 1, Time: 2}.Encode(),
 		(&Error{Busy, "words"}).Encode(),
 		{0xff, 0xff, 0xff, 0xff, 2},
 		{},
@@ -176,6 +182,9 @@ func FuzzFrames(f *testing.F) {
 		}
 		if s, err := DecodeStaleReply(payload); err == nil && kind == KindStaleReply {
 			again = s.Encode()
+		}
+		if r, err := DecodeTrialReply(payload); err == nil && kind == KindTrialReply {
+			again = r.Encode()
 		}
 		if e := DecodeError(payload); e.Code != Corrupt && kind == KindError {
 			again = e.Encode()

@@ -24,12 +24,20 @@ type Runtime struct {
 	// UnreachableMethod is runtime.unreachableMethod, what itabs hold in place of methods that the linker pruned.
 	UnreachableMethod uint64
 
+	// MCall is runtime.mcall, func(fn func(*g)).
+	MCall uint64
+
 	// Text ranges [Lo, Hi).
 
 	// AsyncPreempt is runtime.asyncPreempt (ABI0), the frame that a signal pushes onto an interrupted goroutine.
 	AsyncPreemptLo, AsyncPreemptHi uint64
 	// AsyncPreempt2 is runtime.asyncPreempt2, called by asyncPreempt alone; it gives up the processor.
 	AsyncPreempt2Lo, AsyncPreempt2Hi uint64
+
+	// NextDefer is runtime.(*_panic).nextDefer, which calls mcall in one place: when a panic was recovered.
+	NextDeferLo, NextDeferHi uint64
+	// Sigpanic is runtime.sigpanic, which a faulting instruction is made to call.
+	SigpanicLo, SigpanicHi uint64
 
 	// Addresses of variables.
 
@@ -53,6 +61,8 @@ type Runtime struct {
 	Gidle, Grunning, Gsyscall, Gdead, Gscan uint64
 	// GdeadExtra is _Gdeadextra (Go 1.26 and later); equal to Gdead where there is none.
 	GdeadExtra uint64
+	// KindString is abi.String, what the lower five bits of _type.Kind_ are of a type whose values are strings.
+	KindString uint64
 
 	// Offsets in moduledata.
 
@@ -69,7 +79,7 @@ type Runtime struct {
 	// Offsets in itabTableType, in itab, in _type, and of the length of InterfaceType.Methods.
 	ItabTableSizeOffset, ItabTableEntriesOffset    uint64
 	ItabInterOffset, ItabTypeOffset, ItabFunOffset uint64
-	ItabHashOffset, TypeHashOffset                 uint64
+	ItabHashOffset, TypeHashOffset, TypeKindOffset uint64
 	InterfaceMethodsLenOffset                      uint64
 
 	// Offsets in g. Sched ones are those of g.sched plus those in gobuf; stack ones are those of g.stack plus those in
@@ -83,23 +93,30 @@ type Runtime struct {
 	GSyscallBPOffset                 uint64
 	GAtomicStatusOffset, GGoidOffset uint64
 	GAsyncSafePointOffset            uint64
+	GPanicOffset                     uint64
+
+	// Offsets in _panic: the value, and the stack pointer of the frame whose deferred functions run.
+
+	PanicArgOffset, PanicSPOffset uint64
 }
 
 // fields lists the words of r in the order of the format.
 func (r *Runtime) fields() []*uint64 {
 	return []*uint64{
-		&r.StopTheWorldGC, &r.StartTheWorldGC, &r.ModulesInit, &r.ModuleTypelinks, &r.ItabInit, &r.UnreachableMethod,
+		&r.StopTheWorldGC, &r.StartTheWorldGC, &r.ModulesInit, &r.ModuleTypelinks, &r.ItabInit, &r.UnreachableMethod, &r.MCall,
 		&r.AsyncPreemptLo, &r.AsyncPreemptHi, &r.AsyncPreempt2Lo, &r.AsyncPreempt2Hi,
+		&r.NextDeferLo, &r.NextDeferHi, &r.SigpanicLo, &r.SigpanicHi,
 		&r.FirstModuleData, &r.AllGLen, &r.AllGPtr, &r.ModuleToTypelinks, &r.ItabTable,
 		&r.ModuleDataSize, &r.WorldStopSize, &r.StopReason,
-		&r.Gidle, &r.Grunning, &r.Gsyscall, &r.Gdead, &r.Gscan, &r.GdeadExtra,
+		&r.Gidle, &r.Grunning, &r.Gsyscall, &r.Gdead, &r.Gscan, &r.GdeadExtra, &r.KindString,
 		&r.ModTextOffset, &r.ModMinPCOffset, &r.ModMaxPCOffset, &r.ModFtabOffset, &r.ModPctabOffset,
 		&r.ModGCDataMaskOffset, &r.ModGCBSSMaskOffset, &r.ModBadOffset, &r.ModNextOffset, &r.FuncPcspOffset,
 		&r.ItabTableSizeOffset, &r.ItabTableEntriesOffset,
 		&r.ItabInterOffset, &r.ItabTypeOffset, &r.ItabFunOffset,
-		&r.ItabHashOffset, &r.TypeHashOffset, &r.InterfaceMethodsLenOffset,
+		&r.ItabHashOffset, &r.TypeHashOffset, &r.TypeKindOffset, &r.InterfaceMethodsLenOffset,
 		&r.GStackLoOffset, &r.GStackHiOffset, &r.GSchedSPOffset, &r.GSchedPCOffset, &r.GSchedBPOffset,
 		&r.GSyscallSPOffset, &r.GSyscallPCOffset, &r.GSyscallBPOffset,
-		&r.GAtomicStatusOffset, &r.GGoidOffset, &r.GAsyncSafePointOffset,
+		&r.GAtomicStatusOffset, &r.GGoidOffset, &r.GAsyncSafePointOffset, &r.GPanicOffset,
+		&r.PanicArgOffset, &r.PanicSPOffset,
 	}
 }

@@ -65,6 +65,7 @@ type Failure struct {
 	Kind    FailureKind   `json:"kind"`
 	Message string        `json:"message"`
 	Source  []SourceError `json:"source,omitempty"` // of FailureSource
+	Trace   []string      `json:"trace,omitempty"`  // of FailureTrial: what a panic passed, innermost first
 }
 
 func (f *Failure) Error() string { return f.Message }
@@ -85,6 +86,7 @@ const (
 	FailureVetoed  FailureKind = "vetoed"  // a hook of the program does not want it now
 	// FailureWithheld says that the process could be refreshed, but another one of the same refresh could not.
 	FailureWithheld FailureKind = "withheld"
+	FailureTrial    FailureKind = "trial"   // a refresh on trial did harm, and was rolled back
 	FailureSource   FailureKind = "source"  // the source does not compile
 	FailureProcess  FailureKind = "process" // no process, or its agent failed; it is as before
 	FailureUsage    FailureKind = "usage"
@@ -95,7 +97,7 @@ func (f *Failure) ExitCode() int {
 	switch {
 	case f == nil:
 		return 0
-	case f.Kind == FailureRefused || f.Kind == FailureVetoed || f.Kind == FailureWithheld:
+	case f.Kind == FailureRefused || f.Kind == FailureVetoed || f.Kind == FailureWithheld || f.Kind == FailureTrial:
 		return 1
 	case f.Kind == FailureSource:
 		return 2

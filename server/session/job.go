@@ -24,6 +24,7 @@ type job struct {
 	started time.Time
 	rest    bool // edits that need a restart are left out
 	wishes  Wishes
+	trial   time.Duration
 
 	gen      *reload.Generation
 	old, now *snapshot.Snapshot
@@ -186,9 +187,9 @@ func (j *job) ready(ctx context.Context) *Answer {
 }
 
 // commit makes what is prepared live, and completes the answer.
-func (j *job) commit(ctx context.Context, a *Answer) *Answer {
+func (j *job) commit(ctx context.Context, a *Answer, trial bool) *Answer {
 	j.program.compareWith(j.gen) // another process may have been compared since, and it may have to be prepared anew
-	outcome, err := j.prepared.Commit(ctx)
+	outcome, err := j.prepared.Commit(ctx, trial)
 	if err != nil {
 		return j.finish(a, err)
 	}
@@ -236,15 +237,28 @@ func (j *job) rollback(ctx context.Context) *Answer {
 	return j.goBack(ctx)
 }
 
+// trialStep is how long a member of a refresh on trial is looked at before the others are heard.
+const trialStep = 200 * time.Millisecond
+
+// try looks for some time whether anything fails in what was committed.
+func (j *job) try(ctx context.Context, generation uint32, d time.Duration) *Answer {
+	a := newAnswer(int(j.proc.PID))
+	failed, trace, err := j.proc.Trial(ctx, generation, d)
+	if err != nil {
+		a.Error = failureOf(err)
+	} else if failed != "" {
+		a.Error = &Failure{Kind: FailureTrial, Message: failed, Trace: trace}
+	}
+	return a
+}
+
 // undo takes a commit back that made a generation, if the process is still at that.
 func (j *job) undo(ctx context.Context, generation uint32) *Answer {
-	proc, err := reload.Attach(ctx, int(j.proc.PID))
-	if err != nil {
-		return j.finish(newAnswer(int(j.proc.PID)), err)
+	j.report = nil
+	if err := j.proc.Renew(ctx); err != nil {
+		return j.finish(j.answer(), err)
 	}
-	j.proc.Close()
-	j.proc, j.report = proc, nil
-	if proc.Generation != generation {
+	if j.proc.Generation != generation {
 		return j.finish(j.answer(), &Failure{Kind: FailureProcess, Message: "another refresh came after it"})
 	}
 	return j.goBack(ctx)

@@ -28,6 +28,9 @@ type Query struct {
 	// Steps says that a refresh is only prepared, and committed with those of other processes: steps follow, as strings of
 	// JSON, until the connection is closed.
 	Steps bool `json:"steps,omitempty"`
+	// Trial is how long a refresh is on trial: if a panic passes through new code meanwhile, or a check of the program's
+	// own fails, it is rolled back, in all processes.
+	Trial time.Duration `json:"trial,omitempty"`
 	// AutoRestart restarts programs whose refresh needs it, also those that were not started to be.
 	AutoRestart bool `json:"auto_restart,omitempty"`
 	// Cause is what a restart is required by, where nobody asked for one: only programs that were started for it, or with
@@ -435,7 +438,7 @@ func (s *Session) refresh(ctx context.Context, q Query) (*Reply, error) {
 	for _, pid := range rest {
 		add(s.prepare(ctx, q, pid, held))
 	}
-	return together(ctx, members).sorted(untrusted)
+	return together(ctx, q, members).sorted(untrusted)
 }
 
 // eachService calls fn with the process and the socket of each service that a query may concern, and returns the processes

@@ -90,7 +90,7 @@ func (s *Session) do(ctx context.Context, q Query, pids []int) *Reply {
 func (s *Session) one(ctx context.Context, q Query, pid int, reply *Reply) {
 	if q.Verb == Refresh {
 		if m := s.prepare(ctx, q, pid, &locks{}); m != nil {
-			reply.add(together(ctx, []*member{m}))
+			reply.add(together(ctx, q, []*member{m}))
 		}
 		return
 	}
@@ -142,7 +142,7 @@ func (s *Session) attach(ctx context.Context, q Query, pid int) (*job, error) {
 		}
 		return nil, err
 	}
-	return &job{program: prog, proc: proc, started: started, rest: q.Rest, wishes: q.Wishes}, nil
+	return &job{program: prog, proc: proc, started: started, rest: q.Rest, wishes: q.Wishes, trial: q.Trial}, nil
 }
 
 // prepare prepares a refresh of a process; nil if the query does not concern it.

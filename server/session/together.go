@@ -33,6 +33,8 @@ type step string
 
 const (
 	stepCommit step = "commit"
+	stepTry    step = "try"  // see for a while whether anything fails
+	stepEnd    step = "end"  // of the trial
 	stepUndo   step = "undo" // what stepCommit did
 )
 
@@ -41,9 +43,15 @@ const undoPatience = 30 * time.Second
 
 // together has all members take the refresh, or none, and returns their answers. A process that has ended keeps nobody
 // from it.
-func together(ctx context.Context, members []*member) *Reply {
+func together(ctx context.Context, q Query, members []*member) *Reply {
 	defer release(members)
-	decide(ctx, members)
+	if failed := commitAll(ctx, members); failed != nil {
+		takeBack(ctx, members, failed, fmt.Sprintf("process %d could not be refreshed", failed.answer.PID))
+	} else if q.Trial > 0 {
+		if failed := tryAll(ctx, members, q.Trial); failed != nil {
+			takeBack(ctx, members, failed, fmt.Sprintf("something failed in process %d", failed.answer.PID))
+		}
+	}
 	r := &Reply{}
 	for _, m := range members {
 		r.Answers = append(r.Answers, m.answer)
@@ -60,50 +68,96 @@ func release(members []*member) {
 	}
 }
 
-func decide(ctx context.Context, members []*member) {
-	failed := slices.IndexFunc(members, (*member).stands)
-	taken := 0
-	for ; failed < 0 && taken < len(members); taken++ {
-		m := members[taken]
+// commitAll commits one after the other, and returns the member that keeps the others from it. A commit that has begun is
+// not broken off: what became of it would not be known.
+func commitAll(ctx context.Context, members []*member) (failed *member) {
+	for _, m := range members {
+		if m.answer.Error != nil && m.runs() {
+			return m
+		}
+	}
+	for _, m := range members {
 		if m.party == nil {
 			continue
 		}
-		if m.answer = m.party.take(ctx, stepCommit); m.stands() {
-			failed = taken
+		if ctx.Err() != nil {
+			m.answer.Error = failureOf(context.Cause(ctx))
+			return m
+		}
+		m.answer = m.party.take(context.WithoutCancel(ctx), stepCommit)
+		if m.answer.Error != nil && m.runs() {
+			return m
 		}
 	}
-	if failed < 0 {
-		return
+	return nil
+}
+
+// tryAll waits for the end of the trial, in steps that all refreshed members take side by side, and returns one in which
+// something failed. That one has ended is a failure, and so is that somebody gives up waiting.
+func tryAll(ctx context.Context, members []*member, d time.Duration) (failed *member) {
+	members = slices.DeleteFunc(slices.Clone(members), func(m *member) bool { return m.party == nil || !m.answer.Applied })
+	all := func(s step) *member {
+		var wg sync.WaitGroup
+		for _, m := range members {
+			wg.Go(func() {
+				if a := m.party.take(context.WithoutCancel(ctx), s); a.Error != nil {
+					m.answer.Error = a.Error
+				}
+			})
+		}
+		wg.Wait()
+		for _, m := range members {
+			if m.answer.Error == nil && ctx.Err() != nil {
+				m.answer.Error = failureOf(context.Cause(ctx))
+			}
+			if m.answer.Error != nil {
+				return m
+			}
+		}
+		return nil
 	}
-	why := fmt.Sprintf("process %d could not be refreshed, and all are or none", members[failed].answer.PID)
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		if failed := all(stepTry); failed != nil {
+			return failed
+		}
+	}
+	return all(stepEnd)
+}
+
+// takeBack makes all members as they were before the refresh.
+func takeBack(ctx context.Context, members []*member, failed *member, why string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoPatience)
 	defer cancel()
-	for i, m := range members {
-		if i == failed || m.party == nil || m.answer.Error != nil {
-			continue
-		}
-		if !m.answer.Applied {
-			m.answer.Error = &Failure{Kind: FailureWithheld, Message: "nothing was changed: " + why}
-			continue
-		}
-		a := m.party.take(ctx, stepUndo)
-		a.Edits = m.answer.Edits
-		if a.Error == nil {
+	withheld := func(how string) *Failure {
+		return &Failure{Kind: FailureWithheld, Message: how + ": " + why + ", and all are refreshed or none"}
+	}
+	for _, m := range members {
+		switch a := m.answer; {
+		case m.party == nil:
+		case !a.Applied && a.Error == nil:
+			a.Error = withheld("nothing was changed")
+		case a.Applied && !m.runs():
 			a.Applied = false
-			a.Error = &Failure{Kind: FailureWithheld, Message: "the refresh was taken back: " + why}
-		} else {
-			a.Applied = m.answer.Applied
-			a.Error = &Failure{Kind: FailureProcess, Message: fmt.Sprintf("%s; this process was, and it could not be taken back: %s", why, a.Error.Message)}
+		case a.Applied:
+			back := m.party.take(ctx, stepUndo)
+			reason := a.Error
+			if reason == nil {
+				reason = withheld("the refresh was rolled back")
+			} else {
+				reason.Message = "the refresh was rolled back: " + reason.Message
+			}
+			if a.Applied = back.Error != nil; a.Applied {
+				reason = &Failure{Kind: FailureProcess, Message: why + "; the refresh of this process could not be rolled back: " + back.Error.Message, Trace: reason.Trace}
+			} else {
+				a.Generation, a.Stale, a.Hooks = back.Generation, back.Stale, append(a.Hooks, back.Hooks...)
+			}
+			a.Error = reason
 		}
-		m.answer = a
 	}
 }
 
-// stands reports whether a member stands in the way of the others.
-func (m *member) stands() bool {
-	if m.answer.Error == nil {
-		return false
-	}
+// runs reports whether the member's process is there.
+func (m *member) runs() bool {
 	_, err := reload.BuildOf(m.answer.PID)
 	return err == nil
 }
@@ -156,8 +210,12 @@ type local struct {
 func (p *local) take(ctx context.Context, s step) *Answer {
 	switch s {
 	case stepCommit:
-		p.answer = p.job.commit(ctx, p.answer)
+		p.answer = p.job.commit(ctx, p.answer, p.job.trial > 0)
 		return p.answer
+	case stepTry:
+		return p.job.try(ctx, p.answer.Generation, trialStep)
+	case stepEnd:
+		return p.job.try(ctx, p.answer.Generation, 0)
 	case stepUndo:
 		return p.job.undo(ctx, p.answer.Generation)
 	}

@@ -27,10 +27,11 @@ import (
 )
 
 func init() {
-	tell := limeade.Attach(bridge{})
+	tell, check := limeade.Attach(bridge{})
 	agent.Attach(func(s agent.Swap) (veto string, failures []string) {
 		return tell(limeade.Event{Stage: limeade.Stage(s.Stage), Generation: s.Generation, Rollback: s.Rollback, Changed: slices.Clone(s.Changed)})
 	})
+	agent.AttachChecks(check)
 }
 
 // A bridge is the limeade.Agent.

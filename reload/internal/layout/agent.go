@@ -37,6 +37,7 @@ func (l *Layout) Runtime(find Finder) (patch.Runtime, error) {
 		ItabFunOffset:             f.offset("abi.ITab", "Fun"),
 		ItabHashOffset:            f.offset("abi.ITab", "Hash"),
 		TypeHashOffset:            f.offset("abi.Type", "Hash"),
+		TypeKindOffset:            f.offset("abi.Type", "Kind_"),
 		InterfaceMethodsLenOffset: f.offset("abi.InterfaceType", "Methods") + 8,
 
 		FirstModuleData: f.variable("firstmoduledata"),
@@ -51,6 +52,7 @@ func (l *Layout) Runtime(find Finder) (patch.Runtime, error) {
 		Gsyscall:       f.constant("_Gsyscall"),
 		Gdead:          f.constant("_Gdead"),
 		Gscan:          f.constant("_Gscan"),
+		KindString:     f.constant("abi.String"),
 
 		ModTextOffset:       f.offset("moduledata", "text"),
 		ModMinPCOffset:      f.offset("moduledata", "minpc"),
@@ -75,10 +77,17 @@ func (l *Layout) Runtime(find Finder) (patch.Runtime, error) {
 		GAtomicStatusOffset:   f.offset("g", "atomicstatus"),
 		GGoidOffset:           f.offset("g", "goid"),
 		GAsyncSafePointOffset: f.offset("g", "asyncSafePoint"),
+		GPanicOffset:          f.offset("g", "_panic"),
+
+		PanicArgOffset: f.offset("_panic", "arg"),
+		PanicSPOffset:  f.offset("_panic", "sp"),
 	}
 	f.worldStop()
 	r.AsyncPreemptLo, r.AsyncPreemptHi = f.text("asyncPreempt", abi0)
 	r.AsyncPreempt2Lo, r.AsyncPreempt2Hi = f.text("asyncPreempt2", abiInternal)
+	r.NextDeferLo, r.NextDeferHi = f.text("(*_panic).nextDefer", abiInternal)
+	r.SigpanicLo, r.SigpanicHi = f.text("sigpanic", abiInternal)
+	r.MCall, _ = f.text("mcall", abiInternal)
 	r.UnreachableMethod, _ = f.text("unreachableMethod", abiInternal)
 	r.GdeadExtra = r.Gdead
 	if _, ok := l.Consts["_Gdeadextra"]; ok { // runtime2.go, since Go 1.26

@@ -223,6 +223,18 @@ func (c *Client) Apply(ctx context.Context, encoded []byte) (patch.ApplyReply, e
 	return ask(ctx, c, q, applyTime, patch.KindApplyReply, patch.DecodeApplyReply)
 }
 
+// Try is Apply for a refresh that may be taken back: [Client.Trial] has to follow.
+func (c *Client) Try(ctx context.Context, encoded []byte) (patch.ApplyReply, error) {
+	q := patch.Request{Kind: patch.KindApply, Patch: encoded, Trial: true}
+	return ask(ctx, c, q, applyTime, patch.KindApplyReply, patch.DecodeApplyReply)
+}
+
+// Trial waits for some time, or until something fails in the program, which is at a generation of a build.
+func (c *Client) Trial(ctx context.Context, buildID string, generation uint32, d time.Duration) (patch.TrialReply, error) {
+	q := patch.Request{Kind: patch.KindTrial, BuildID: buildID, Base: generation, Time: uint64(d)}
+	return ask(ctx, c, q, d+applyTime, patch.KindTrialReply, patch.DecodeTrialReply)
+}
+
 // Rollback takes the last refresh back. base is the generation that the process of the build is at, source names what it
 // runs afterwards. Its errors are those of Apply.
 func (c *Client) Rollback(ctx context.Context, buildID string, base uint32, source string) (patch.ApplyReply, error) {

@@ -60,6 +60,9 @@ func Check(p *patch.Runtime, im *Image) (*Runtime, error) {
 		{p.AsyncPreempt2Lo, "runtime.asyncPreempt2"},
 		{p.ItabInit, "runtime.itabInit"},
 		{p.UnreachableMethod, "runtime.unreachableMethod"},
+		{p.MCall, "runtime.mcall"},
+		{p.NextDeferLo, "runtime.(*_panic).nextDefer"},
+		{p.SigpanicLo, "runtime.sigpanic"},
 		{p.ModuleTypelinks, "runtime.moduleTypelinks"},
 	} {
 		if f.entry == 0 && f.name == "runtime.moduleTypelinks" {
@@ -69,7 +72,7 @@ func Check(p *patch.Runtime, im *Image) (*Runtime, error) {
 			return nil, errors.New(f.name + " is not at " + Hex(f.entry))
 		}
 	}
-	for _, r := range [...]Range{{p.AsyncPreemptLo, p.AsyncPreemptHi}, {p.AsyncPreempt2Lo, p.AsyncPreempt2Hi}} {
+	for _, r := range [...]Range{{p.AsyncPreemptLo, p.AsyncPreemptHi}, {p.AsyncPreempt2Lo, p.AsyncPreempt2Hi}, {p.NextDeferLo, p.NextDeferHi}, {p.SigpanicLo, p.SigpanicHi}} {
 		if _, entry := FuncAt(r.Hi - 1); r.Hi <= r.Lo || entry != r.Lo {
 			return nil, errors.New("the function at " + Hex(r.Lo) + " does not end at " + Hex(r.Hi))
 		}
@@ -98,7 +101,7 @@ func Check(p *patch.Runtime, im *Image) (*Runtime, error) {
 	extent := uint64(0) // how much of g is read
 	for _, o := range [...]uint64{
 		p.GStackLoOffset, p.GStackHiOffset, p.GSchedSPOffset, p.GSchedPCOffset, p.GSchedBPOffset, p.GSyscallSPOffset,
-		p.GSyscallPCOffset, p.GSyscallBPOffset, p.GAtomicStatusOffset, p.GGoidOffset, p.GAsyncSafePointOffset,
+		p.GSyscallPCOffset, p.GSyscallBPOffset, p.GAtomicStatusOffset, p.GGoidOffset, p.GAsyncSafePointOffset, p.GPanicOffset,
 	} {
 		if o >= maxOffset {
 			return nil, errors.New("runtime.g has no offset " + Hex(o))
@@ -108,6 +111,7 @@ func Check(p *patch.Runtime, im *Image) (*Runtime, error) {
 	for _, o := range [...]uint64{
 		p.FuncPcspOffset, p.ItabTableSizeOffset, p.ItabTableEntriesOffset, p.ItabInterOffset, p.ItabTypeOffset,
 		p.ItabFunOffset, p.ItabHashOffset, p.TypeHashOffset, p.InterfaceMethodsLenOffset,
+		p.PanicArgOffset, p.PanicSPOffset, p.TypeKindOffset,
 	} {
 		if o >= maxOffset {
 			return nil, errors.New("a structure of the runtime has no offset " + Hex(o))
