@@ -1,23 +1,20 @@
 # Limeade's own commands. The editors' targets need node and what they install; all else Go alone.
 
 GO ?= go
-.PHONY: test lint matrix bench corpus load soak stress test-nvim test-editors editor-images
+.PHONY: test lint matrix bench corpus load soak stress test-editors editor-images
 
-# test runs every check: formatting, vet, staticcheck, the Go tests, and Neovim. The other editors join it when
-# test-editors has proved steady: Emacs did not show a warning in one run of three.
+# test runs every check: formatting, vet, staticcheck, the Go tests, and the real editors.
 test: lint
 	$(GO) test -timeout 40m ./...
-	$(MAKE) test-nvim
-
-# test-nvim drives real Neovims.
-test-nvim:
-	node --test --test-concurrency=1 --test-reporter=spec editors/nvim/test/nvim.test.mjs
+	$(MAKE) test-editors
 
 # test-editors drives real editors through one scenario. What they need is installed with apt and npm where it is missing.
 test-editors:
-	cd editors/vscode && npm ci --no-audit --no-fund && npm run check && npm run lint && npm run package
-	node --test --test-concurrency=1 --test-reporter=spec editors/nvim/test/nvim.test.mjs editors/vscode/test/vscode.test.mjs \
-		editors/recipes/recipes.test.mjs
+	editors/test/node.sh node editors/test/prepare.mjs
+	cd editors/vscode && ../test/node.sh npm ci --no-audit --no-fund && ../test/node.sh npm run check && \
+		../test/node.sh npm run lint && ../test/node.sh npm run package
+	editors/test/node.sh node --test --test-concurrency=1 --test-reporter=spec \
+		editors/nvim/test/nvim.test.mjs editors/vscode/test/vscode.test.mjs editors/recipes/recipes.test.mjs
 
 # editor-images does the same and takes the pictures of editors/vscode/README.md.
 editor-images:

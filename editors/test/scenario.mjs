@@ -35,10 +35,11 @@ export const patience = Number(process.env.LIMEADE_PATIENCE ?? 120) * 1000
  * @param {string} what
  * @param {() => Promise<T | undefined | false>} look
  * @param {() => Promise<string>} [dump]
+ * @param {number} [limit] how long, in ms
  * @returns {Promise<T>}
  */
-export async function until(what, look, dump) {
-  const deadline = Date.now() + patience
+export async function until(what, look, dump, limit = patience) {
+  const deadline = Date.now() + limit
   let last = ''
   for (;;) {
     try {
@@ -48,7 +49,7 @@ export async function until(what, look, dump) {
       last = String(error)
     }
     if (Date.now() > deadline) {
-      throw new Error(`not within ${patience / 1000} s: ${what}\n${last}\n${dump ? await dump() : ''}`)
+      throw new Error(`not within ${limit / 1000} s: ${what}\n${last}\n${dump ? await dump() : ''}`)
     }
     await sleep(100)
   }

@@ -151,6 +151,8 @@ export async function gopls() {
   const version = 'v0.23.0'
   const dir = await cached(`gopls-${version}`, async (dir) => {
     await run('go', ['install', `golang.org/x/tools/gopls@${version}`], { cwd: tmpdir(), env: { ...process.env, GOBIN: dir } })
+  }).catch((/** @type {unknown} */ error) => {
+    throw new Error('the tests of the editors need gopls, which go install builds: is the module proxy reachable?', { cause: error })
   })
   return path.join(dir, 'gopls')
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { cp, mkdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import test from 'node:test'
-import { freePort, scenario, until } from '../../test/scenario.mjs'
+import { freePort, patience, scenario, until } from '../../test/scenario.mjs'
 import { gopls, moduleProxy, read, repository, run, stage } from '../../test/tools.mjs'
 import { Code } from './browser.mjs'
 
@@ -80,7 +80,7 @@ test('VS Code', async (t) => {
   try {
     await t.test('the server is installed on request', async () => {
       await code.notification('not installed').getByRole('button', { name: 'Install' }).click()
-      await until('the server runs', async () => (await code.status()).trim() === 'Limeade', editor.dump)
+      await until('the server runs', async () => (await code.status()).trim() === 'Limeade', editor.dump, 4 * patience) // go install compiles it all
     })
     await scenario(t, editor, port)
     await t.test('check lists what is not live', async () => {
