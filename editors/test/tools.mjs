@@ -212,6 +212,7 @@ export async function fromDebian(suite, name, program) {
       ['Dir::State::Lists', path.join(apt, 'lists')],
       ['Dir::State::Status', path.join(apt, 'status')],
       ['Dir::Cache', path.join(apt, 'cache')],
+      ['Acquire::Check-Valid-Until', 'false'], // of a suite in the making; a mirror may lag behind
       ['APT::Sandbox::User', ''],
       ['Debug::NoLocking', '1'],
     ].flatMap(([key, value]) => ['-o', `${key}=${value}`])
