@@ -86,6 +86,8 @@ type Report struct {
 	// New has the link names of functions, variables and types that are not what the process may have under the same
 	// name: those that were added, and functions that are called in another way now. It is sorted.
 	New []string
+	// Anew are the types among them that the process has otherwise, and of which it has no value.
+	Anew Anew
 	// Renamed has the link names of functions and variables that go on under another name: the old ones by the new ones.
 	Renamed map[string]string
 	// Deleted has the functions and variables that are gone, as the program runs them.
@@ -213,6 +215,9 @@ type ClosureMatch struct {
 	// NewLiteral and OldLiteral are their numbers in decl.Literals of the function or value that makes them, from 1; 0 for
 	// a closure that is no function literal.
 	NewLiteral, OldLiteral int
+	// Apart is set of closures that hold or take a value of a type that begins anew: those that exist keep their code, in
+	// the call that made them.
+	Apart bool
 }
 
 // Wrapper is a compiler-made method of a type: with the receiver's pointer or value changed, promoted through embedding,

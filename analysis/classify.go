@@ -327,7 +327,7 @@ func (k *classifier) fields(d *decl.Decl, old, new *ast.StructType) {
 	switch {
 	case !slices.Equal(embedded(before0), embedded(after0)):
 		k.edit(edit.EmbeddedField, d, "")
-	case slices.Equal(before0, after0):
+	case slices.Equal(before0, after0) && !slices.Equal(before, after):
 		k.edit(edit.FieldTag, d, changedTags(before, after))
 	case isSubsequence(before0, after0):
 		var names []string

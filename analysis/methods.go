@@ -46,6 +46,8 @@ func (c *comparison) methodTables(before, after *program, r *ripple) map[string]
 			case strings.Contains(t, "·"):
 				why = t + ", which is declared in a function, embeds " + recv
 			case d == nil:
+			case r.retyped[t]:
+				continue
 			case d.Flags&facts.Generic != 0:
 				why = t + " is generic"
 			case after.decl(name) != nil && c.env.NoMethods != nil && c.env.NoMethods(t):

@@ -7,6 +7,7 @@ import (
 	"go/types"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/limeade-go/limeade/analysis/decl"
 	"github.com/limeade-go/limeade/analysis/edit"
@@ -17,8 +18,11 @@ import (
 // recompile finds what has to be compiled anew, and which package variables have a value that follows from code that
 // changed.
 func (c *comparison) recompile() error {
-	if len(c.report.Errors) > 0 || c.partial {
+	if len(c.report.Errors) > 0 {
 		return nil
+	}
+	if c.partial {
+		return c.unheldInDraft()
 	}
 	edited := func(p *changedPackage) bool {
 		return p.delta != nil && len(p.delta.Decls) > 0 || len(c.changedEmbeds(p)) > 0
@@ -37,8 +41,12 @@ func (c *comparison) recompile() error {
 	if err != nil {
 		return err
 	}
+	anew, err := c.unheld(before, after)
+	if err != nil {
+		return err
+	}
 	names := slices.DeleteFunc(c.changedFuncs(), func(name string) bool { return after.decl(name) == nil })
-	r, err := c.ripple(before, after, names)
+	r, err := c.ripple(before, after, anew, names)
 	if err != nil {
 		return err
 	}
@@ -251,7 +259,7 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 			}
 			if initializers[name] {
 				set.Initializers = append(set.Initializers, Initializer{
-					Decl: name, ID: d.ID, Syntax: d.Node.(*ast.ValueSpec), Value: d.Value(), Closures: matchClosures(s.old[name], pkg.Decl(name)),
+					Decl: name, ID: d.ID, Syntax: d.Node.(*ast.ValueSpec), Value: d.Value(), Closures: c.matchClosures(s.old[name], pkg.Decl(name)),
 				})
 			}
 		}
@@ -261,7 +269,7 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 				continue
 			}
 			f.Object, _ = checked.Info.Defs[f.Syntax.Name].(*types.Func)
-			f.Closures = matchClosures(s.old[d.Name], d)
+			f.Closures = c.matchClosures(s.old[d.Name], d)
 			set.Funcs = append(set.Funcs, f)
 			if s.rerun[d.Name] {
 				set.Rerun = append(set.Rerun, d.Name)
@@ -323,7 +331,7 @@ func (w Wrapper) exists(pkg *facts.Package) bool { return pkg.Decl(w.Symbol) == 
 
 // matchClosures pairs the closures of a function by their names, which compareClosures has found to be safe; those of a
 // function that did not change continue themselves.
-func matchClosures(old, new *facts.Decl) []ClosureMatch {
+func (c *comparison) matchClosures(old, new *facts.Decl) []ClosureMatch {
 	var list []ClosureMatch
 	for _, n := range lasting(new.Closures) {
 		m := ClosureMatch{New: new.Name + n.Name, NewLiteral: n.Literal}
@@ -332,6 +340,9 @@ func matchClosures(old, new *facts.Decl) []ClosureMatch {
 		} else if i := slices.IndexFunc(old.Closures, func(o *facts.Closure) bool { return o.Name == n.Name }); i >= 0 {
 			m.Old, m.OldLiteral = m.New, old.Closures[i].Literal
 		}
+		m.Apart = slices.ContainsFunc(c.report.Anew.Types, func(name string) bool {
+			return strings.Contains(n.Sig, name) || slices.ContainsFunc(n.Captures, func(v facts.Capture) bool { return strings.Contains(v.Type, name) })
+		})
 		list = append(list, m)
 	}
 	return list

@@ -65,6 +65,7 @@ func (k *classifier) rename(r rename) {
 	switch {
 	case r.new.Kind == decl.Type:
 		kind = edit.TypeRenamed
+		k.wentAs[k.name(r.new)] = k.name(r.old)
 	case r.new.Kind == decl.Method:
 		kind = edit.MethodRenamed
 	case differInCase(r.old, r.new):

@@ -53,8 +53,9 @@ type user struct {
 	value       bool // it uses a value, and not what it is declared with
 }
 
-// ripple compares what declarations are, and reports those that are not edited and have another type or value.
-func (c *comparison) ripple(before, after *program, funcs []string) (*ripple, error) {
+// ripple compares what declarations are, and reports those that are not edited and have another type or value. What begins
+// anew is another type, and so is all that is declared with it.
+func (c *comparison) ripple(before, after *program, anew map[string]bool, funcs []string) (*ripple, error) {
 	r := &ripple{defined: make(map[string]bool), rerun: make(map[string]bool), added: make(map[string]bool), edited: make(map[string]bool), initialised: make(map[string]bool), methods: make(map[string]bool), retyped: make(map[string]bool), tagged: make(map[string]bool)}
 	changed := make(map[string]bool) // names that mean something else now
 	went := make(map[string]bool)    // under another name
@@ -103,17 +104,29 @@ func (c *comparison) ripple(before, after *program, funcs []string) (*ripple, er
 	}
 	for _, now := range after.order {
 		was := before.packages[now.Path]
-		if was == nil || was == now {
+		if was == nil || was == now && len(anew) == 0 {
 			continue
 		}
 		for i := range now.Decls {
 			d := &now.Decls[i]
 			o := was.Decl(d.Name)
-			if o == nil || o.Type == d.Type || isBlank(d) || r.added[d.Name] {
+			if o == nil || isBlank(d) || r.added[d.Name] {
+				continue
+			}
+			ofAnew := d.Kind == decl.Method && anew[receiver(d.Name)]
+			if ofAnew || anew[d.Name] || d.Kind != decl.Type && now.IsMadeOf(d, anew) {
+				changed[d.Name] = true
+				r.retyped[d.Name] = r.retyped[d.Name] || anew[d.Name]
+				r.methods[d.Name] = r.methods[d.Name] || d.Kind == decl.Method && !ofAnew
+				if d.Kind == decl.Func || d.Kind == decl.Method || anew[d.Name] {
+					r.new = append(r.new, d.Name)
+				}
+			}
+			if o.Type == d.Type || anew[d.Name] {
 				continue
 			}
 			changed[d.Name] = true
-			r.methods[d.Name] = r.methods[d.Name] || d.Kind == decl.Method
+			r.methods[d.Name] = r.methods[d.Name] || d.Kind == decl.Method && !ofAnew
 			if d.Kind == decl.Func || d.Kind == decl.Method {
 				r.new = append(r.new, d.Name)
 			}
@@ -207,9 +220,9 @@ func hasAssembly(p *snapshot.Package) bool {
 }
 
 // followerKinds are the kinds of edits of declarations that are not edited, and of which the type or value is made of
-// what changed.
+// what changed. Of types, unheld says it.
 var followerKinds = map[decl.Kind]edit.Kind{
-	decl.Func: edit.Parameters, decl.Method: edit.MethodType, decl.Var: edit.VarType, decl.Const: edit.ConstChanged, decl.Type: edit.Underlying,
+	decl.Func: edit.Parameters, decl.Method: edit.MethodType, decl.Var: edit.VarType, decl.Const: edit.ConstChanged,
 }
 
 // localFollowers reports types in functions of a package that is not edited.

@@ -29,6 +29,9 @@ type Session struct {
 	apis   map[apiKey]facts.APIDiff
 	built  *snapshot.Snapshot // of which export data tell
 
+	proofs   map[string]proof // by type, and what is made of it
+	proofsOf *snapshot.Snapshot
+
 	recentBytes int // how much source the packages in recent may have, but for the latest
 	comparisons int // that were made
 }
@@ -123,7 +126,7 @@ func (s *Session) compare(ctx context.Context, old, new *snapshot.Snapshot, draf
 	c := &comparison{
 		Session: s, ctx: ctx, old: old, new: new, draft: draft, wishes: wishes,
 		report: &Report{}, byPath: make(map[string]*changedPackage), suspect: make(map[string]bool),
-		names: make(map[string]string), sameCode: make(map[string]bool),
+		names: make(map[string]string), wentAs: make(map[string]string), sameCode: make(map[string]bool),
 	}
 	for _, step := range []func() error{
 		c.views,
@@ -163,6 +166,7 @@ type comparison struct {
 
 	suspect      map[string]bool     // packages whose API changed, and what relies on them
 	names        map[string]string   // link names of what was renamed and goes on: the new ones, and the old
+	wentAs       map[string]string   // link names of types that have another name: the new ones, and the old
 	sameCode     map[string]bool     // of these functions, by the new names, those that do what they did
 	namesChanged []string            // link names of functions, variables and constants that importers knew
 	typesChanged bool                // types or methods that importers knew changed

@@ -105,7 +105,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		tight := p.tightened(ctx, known, c, fresh)
 		start = time.Now()
 		out.result, err = link.Link(&link.Request{
-			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh, New: setOf(req.New), Renamed: req.Renamed, Makers: leaks.makers, Tight: tight,
+			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh, New: setOf(req.New), Anew: link.Anew(req.Anew), Renamed: req.Renamed, Makers: leaks.makers, Tight: tight,
 			Moves: moves, Pairs: p.recordedPairs(req.Pairs, leaks.apart), Stale: req.Stale, Methods: methodTables(req),
 		})
 		out.outcome.Link += time.Since(start)
@@ -153,7 +153,7 @@ func methodTables(req *Request) []string {
 func (p *Program) recordedPairs(pairs []ClosurePair, apart map[place]bool) []ClosurePair {
 	pairs = slices.Clone(pairs)
 	for i := range pairs {
-		pairs[i].Apart = apart[place{pairs[i].NewFile, pairs[i].NewLine}]
+		pairs[i].Apart = pairs[i].Apart || apart[place{pairs[i].NewFile, pairs[i].NewLine}]
 		pairs[i].OldFile, pairs[i].NewFile = p.Recorded(pairs[i].OldFile), p.Recorded(pairs[i].NewFile)
 	}
 	return pairs
@@ -272,6 +272,9 @@ func (pr *Prepared) Commit(ctx context.Context, trial bool) (Outcome, error) {
 	case patch.Occupied:
 	default:
 		return outcome, err
+	}
+	if anew := pr.request.Anew.Types; len(anew) > 0 {
+		return Outcome{}, &RefusedError{Symbol: anew[0], Reason: "may have a value that is in use: " + refused.Message}
 	}
 	host, err := pr.program.Host()
 	if err != nil {

@@ -55,6 +55,9 @@ type Request struct {
 	// name: added ones, and functions with other parameters or results.
 	New []string
 
+	// Anew are types among them that the process has otherwise.
+	Anew Anew
+
 	// Renamed has the link names of functions and variables that go on under another name: the old ones by the new ones.
 	Renamed map[string]string
 
@@ -79,6 +82,13 @@ type Request struct {
 	Changed []string
 
 	fresh map[string]bool // declarations that get addresses of their own
+}
+
+// Anew are types that begin anew under their names because the process can have no value of them.
+type Anew struct {
+	Types  []string // link names
+	Vacant []string // functions that may have values of them: no goroutine may be in one
+	Passed []string // of these, the ones that put such values into interfaces for the time of a call
 }
 
 // A Package is one type-checked package of a request.

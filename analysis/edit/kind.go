@@ -71,6 +71,7 @@ const (
 	AliasTarget
 	InterfaceMethods
 	TypeTypeParams
+	Unheld
 
 	// Variables and constants.
 	VarAdded

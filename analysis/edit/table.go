@@ -179,6 +179,9 @@ var kinds = [numKinds]kindRow{
 	TypeTypeParams: {311, "type parameters of a type", Restart, []int{55},
 		"the type parameters of a type changed", "instantiations of it may be alive", revertOr,
 		"type List[T any] struct{}\ntype List[T comparable] struct{}"},
+	Unheld: {312, "type without live values", Hot, []int{23},
+		"a type changed, in its fields, methods of an interface or in any other way", "no value of it outlives the calls that have them, so it begins anew: all that use it are replaced with it", "",
+		"type tally struct{ n int }   // of local variables only\ntype tally struct{ n, longest int }"},
 
 	VarAdded: {401, "variable added", Hot, []int{32},
 		"a package variable was added", "it is linked in, and its initialiser runs once, before the new code becomes live", "",
@@ -285,7 +288,6 @@ var kinds = [numKinds]kindRow{
 // followers are the rows of the list of edits that have no kind of their own, and why.
 var followers = map[int]string{
 	37: "as delete and add",
-	23: "as the change of any other type: whether values of it can be alive is not looked at yet",
 	56: "as the body that changed; the recompile set has all callers",
 	57: "as the body that changed; the recompile set has all callers",
 	64: "as its declarations",

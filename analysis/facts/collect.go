@@ -96,7 +96,7 @@ type collector struct {
 
 	d     *Decl // being collected
 	refs  map[uint32]Ref
-	lists [9]map[uint32]bool // Dynamic, Holds, Values, Instances, Imports, Unnamed, Exposes, Parts, Taken
+	lists [10]map[uint32]bool // Dynamic, Holds, Values, Instances, Imports, Unnamed, Exposes, Parts, Taken, Made
 
 	bareTypes map[types.Type]bool // see bare
 }
@@ -177,7 +177,7 @@ func (c *collector) decl(d *decl.Decl) {
 		}
 	}
 	c.d.Refs = slices.Sorted(maps.Values(c.refs))
-	for i, list := range []*[]uint32{&c.d.Dynamic, &c.d.Holds, &c.d.Values, &c.d.Instances, &c.d.Imports, &c.d.Unnamed, &c.d.Exposes, &c.d.Parts, &c.d.Taken} {
+	for i, list := range []*[]uint32{&c.d.Dynamic, &c.d.Holds, &c.d.Values, &c.d.Instances, &c.d.Imports, &c.d.Unnamed, &c.d.Exposes, &c.d.Parts, &c.d.Taken, &c.d.Made} {
 		*list = slices.Sorted(maps.Keys(c.lists[i]))
 	}
 }
@@ -189,6 +189,11 @@ func (c *collector) object(obj types.Object) {
 	var p printer
 	p.object(obj)
 	c.d.Type = fingerprint(p.b)
+	made(obj, func(t *types.TypeName) {
+		if name, ok := LinkName(t); ok && c.Keep(t.Pkg().Path()) {
+			c.lists[9][c.number(name)] = true
+		}
+	})
 }
 
 // linkName returns the link name of what a name refers to that a package declares, whether a package's name stands before

@@ -339,6 +339,7 @@ func api(pkg *types.Package) map[string]apiLine {
 		}
 		reach(t.Type().Underlying(), visit, visited)
 		if named, ok := t.Type().(*types.Named); ok {
+			constraints(named.TypeParams(), visit, visited)
 			for m := range named.Methods() {
 				add(t.Name()+"."+m.Name(), m, true)
 				reach(m.Type(), visit, visited)
@@ -379,6 +380,22 @@ func CompareAPI(old, new *types.Package) APIDiff {
 	return diff
 }
 
+// Mentioned calls visit with each declared type that t is written with, type arguments included: of a generic one, with that
+// which was declared. What those are made of is not looked at, nor what type parameters stand for.
+func Mentioned(t types.Type, visit func(*types.TypeName)) { reach(t, visit, make(map[types.Type]bool)) }
+
+// made calls visit with each declared type that an object is declared with.
+func made(obj types.Object, visit func(*types.TypeName)) {
+	t := obj.Type()
+	if name, ok := obj.(*types.TypeName); ok && !name.IsAlias() {
+		if named, ok := t.(*types.Named); ok {
+			constraints(named.TypeParams(), visit, make(map[types.Type]bool))
+		}
+		t = t.Underlying()
+	}
+	Mentioned(t, visit)
+}
+
 // reach calls visit with every named type that t is written with.
 func reach(t types.Type, visit func(*types.TypeName), seen map[types.Type]bool) {
 	if t == nil || seen[t] {
@@ -393,8 +410,6 @@ func reach(t types.Type, visit func(*types.TypeName), seen map[types.Type]bool) 
 		for a := range t.TypeArgs().Types() {
 			reach(a, visit, seen)
 		}
-	case *types.TypeParam:
-		reach(t.Constraint(), visit, seen)
 	case *types.Pointer:
 		reach(t.Elem(), visit, seen)
 	case *types.Slice:
@@ -422,14 +437,18 @@ func reach(t types.Type, visit func(*types.TypeName), seen map[types.Type]bool) 
 			reach(term.Type(), visit, seen)
 		}
 	case *types.Signature:
-		for tp := range t.TypeParams().TypeParams() {
-			reach(tp, visit, seen)
-		}
+		constraints(t.TypeParams(), visit, seen)
 		for v := range t.Params().Variables() {
 			reach(v.Type(), visit, seen)
 		}
 		for v := range t.Results().Variables() {
 			reach(v.Type(), visit, seen)
 		}
+	}
+}
+
+func constraints(list *types.TypeParamList, visit func(*types.TypeName), seen map[types.Type]bool) {
+	for p := range list.TypeParams() {
+		reach(p.Constraint(), visit, seen)
 	}
 }

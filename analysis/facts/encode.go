@@ -11,7 +11,7 @@ import (
 // The form of a package that is kept: unsigned varints, strings with their length before them, lists with their number
 // before them, fingerprints as 8 bytes, all fields in the order in which the types declare them. The first byte is the
 // version of the form and of what the facts mean.
-const encoding = 7
+const encoding = 8
 
 // Append appends the kept form of p to b.
 func (p *Package) Append(b []byte) []byte {
@@ -67,7 +67,7 @@ func (w *writer) decl(d *Decl) {
 	for _, r := range d.Refs {
 		w.uint(int(r))
 	}
-	for _, list := range [][]uint32{d.Dynamic, d.Holds, d.Values, d.Instances, d.Imports, d.Unnamed, d.Exposes, d.Parts, d.Taken} {
+	for _, list := range [][]uint32{d.Dynamic, d.Holds, d.Values, d.Instances, d.Imports, d.Unnamed, d.Exposes, d.Parts, d.Taken, d.Made} {
 		w.uint(len(list))
 		for _, n := range list {
 			w.uint(int(n))
@@ -212,7 +212,7 @@ func (r *reader) decl() Decl {
 	for range r.count() {
 		d.Refs = append(d.Refs, Ref(r.name(8)))
 	}
-	for _, list := range []*[]uint32{&d.Dynamic, &d.Holds, &d.Values, &d.Instances, &d.Imports, &d.Unnamed, &d.Exposes, &d.Parts, &d.Taken} {
+	for _, list := range []*[]uint32{&d.Dynamic, &d.Holds, &d.Values, &d.Instances, &d.Imports, &d.Unnamed, &d.Exposes, &d.Parts, &d.Taken, &d.Made} {
 		for range r.count() {
 			*list = append(*list, uint32(r.name(0)))
 		}

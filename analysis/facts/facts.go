@@ -47,6 +47,7 @@ type Decl struct {
 	Exposes   []uint32 // package variables that it writes to, or lets out to where they could be written to: link names
 	Parts     []uint32 // of a variable: others of which its initialiser puts parts into it
 	Taken     []uint32 // functions and methods that it names without calling them: link names
+	Made      []uint32 // declared types that its own type, or what a type is made of, is written with: link names
 	Closures  []*Closure
 }
 
@@ -157,6 +158,19 @@ func (p *Package) index() {
 		}
 	}
 }
+
+// MadeOf returns the link name of a type of a set that d is written with, "" if there is none.
+func (p *Package) MadeOf(d *Decl, set map[string]bool) string {
+	for _, n := range d.Made {
+		if set[p.Names[n]] {
+			return p.Names[n]
+		}
+	}
+	return ""
+}
+
+// IsMadeOf reports whether there is one.
+func (p *Package) IsMadeOf(d *Decl, set map[string]bool) bool { return p.MadeOf(d, set) != "" }
 
 // Local returns the type that is declared in a function and has that name in Promotions, nil for any other.
 func (p *Package) Local(name string) *LocalType {

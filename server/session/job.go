@@ -347,6 +347,7 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		Stale: func(decl string) bool { return stale[decl] },
 		Moves: moves(j.report),
 		New:   j.report.New,
+		Anew:  reload.Anew(j.report.Anew),
 
 		Renamed: j.report.Renamed,
 	}
@@ -513,8 +514,8 @@ func (j *job) pairs(set analysis.PackageSet) []reload.ClosurePair {
 		}
 		before, after := decl.Literals(old.node), decl.Literals(new)
 		kept, came := make([]bool, len(before)), make([]bool, len(after))
-		pair := func(o, n int) {
-			var p reload.ClosurePair
+		pair := func(o, n int, apart bool) {
+			p := reload.ClosurePair{Apart: apart}
 			if o > 0 {
 				at := old.fset.Position(before[o-1].Pos())
 				p.OldFile, p.OldLine, kept[o-1] = at.Filename, at.Line, true
@@ -527,17 +528,17 @@ func (j *job) pairs(set analysis.PackageSet) []reload.ClosurePair {
 		}
 		for _, m := range matches {
 			if m.OldLiteral > 0 && m.NewLiteral > 0 {
-				pair(m.OldLiteral, m.NewLiteral)
+				pair(m.OldLiteral, m.NewLiteral, m.Apart)
 			}
 		}
 		for i := range before {
 			if !kept[i] {
-				pair(i+1, 0)
+				pair(i+1, 0, false)
 			}
 		}
 		for i := range after {
 			if !came[i] {
-				pair(0, i+1)
+				pair(0, i+1, false)
 			}
 		}
 	}

@@ -88,6 +88,10 @@ func (l *linker) checkVariable(key Key, made object.Sym) error {
 	if l.stubObjs[made.Obj] == nil || !made.IsDef() || !made.Kind().IsData() || isGenerated(key.Name) {
 		return nil
 	}
+	now := l.printVariable(made)
+	if of, ok := l.mentionsAnew(l.nameOf(made.Gotype())); ok {
+		return refuse(of, "is another type now, and %s is a variable of type %s in the program", key.Name, now)
+	}
 	was := l.state.Born[key].Print
 	if was == "" {
 		base := l.built(key.Name, key.ABI)
@@ -96,7 +100,7 @@ func (l *linker) checkVariable(key Key, made object.Sym) error {
 		}
 		was = l.printVariable(base)
 	}
-	if now := l.printVariable(made); was != now {
+	if was != now {
 		return refuse(key.Name, "is a variable of type %s in the program, and of type %s in the source", was, now)
 	}
 	return nil

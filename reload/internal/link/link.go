@@ -5,6 +5,7 @@
 // Link reads as its list of passes:
 //
 //	layouts   what the objects take for granted of types is so in the process
+//	anew      no variable and no interface holds what begins anew
 //	select    the functions of the objects that replace live ones, and where their callers call them
 //	join      the init functions of packages that the program lacks
 //	extend    the method tables of types that got or lost methods
@@ -82,6 +83,7 @@ type Request struct {
 	Makers map[string]bool // and the ones with function literals that let more escape
 	Tight  Tight
 	New    map[string]bool // functions, variables and types that are not what the process may have under the same name
+	Anew   Anew            // types among them that the process has otherwise
 	// Renamed are functions and variables that go on under another name: the old names by the new ones.
 	Renamed map[string]string
 	Moves   []LineMove
@@ -89,6 +91,13 @@ type Request struct {
 	Stale   func(name string) bool // whether the build's object of this declaration is out of date
 	Methods []string               // types that got or lost methods, by link name; the stubs have them whole
 	Source  string                 // digest of what the process runs afterwards
+}
+
+// Anew are types that begin anew under their names because the process can have no value of them.
+type Anew struct {
+	Types  []string // link names
+	Vacant []string // functions that may have values of them: no goroutine may be in one
+	Passed []string // of these, the ones that put such values into interfaces for the time of a call
 }
 
 // A Stub is one compiled stub.
@@ -182,6 +191,7 @@ func Link(req *Request) (*Result, error) {
 		run  func() error
 	}{
 		{"layouts", l.checkLayouts},
+		{"anew", l.checkAnew},
 		{"select", l.selectRoots},
 		{"join", l.join},
 		{"extend", l.extend},

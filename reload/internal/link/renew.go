@@ -15,6 +15,7 @@ import (
 
 // renew makes names begin anew.
 func (l *linker) renew() {
+	same := map[string]bool{} // types that go on
 	for _, name := range sortedKeys(l.req.New) {
 		if recv, ok := receiver(name); IsMethod(name) && ok && l.req.New[recv] {
 			continue // as its type
@@ -22,10 +23,21 @@ func (l *linker) renew() {
 		if l.sameMethod(name) {
 			continue // as another body
 		}
-		if l.sameType(name) && l.sameType("*"+name) {
-			continue
+		if l.sameType(name) && l.sameType("*"+name) && !slices.Contains(l.req.Anew.Types, name) {
+			same[name] = true
+		} else {
+			l.forget(name)
 		}
-		l.forget(name)
+	}
+	for again := true; again; {
+		again = false
+		for _, name := range sortedKeys(same) {
+			if l.refersToHidden(name) {
+				delete(same, name)
+				l.forget(name)
+				again = true
+			}
+		}
 	}
 	l.rename()
 }
@@ -142,6 +154,19 @@ func (l *linker) sameType(name string) bool {
 	return !base.IsZero() && l.fingerprint(base) == l.fingerprint(s)
 }
 
+// refersToHidden reports whether the description of a type that is the same in its parts has one in it that is another type
+// under the same name.
+func (l *linker) refersToHidden(name string) bool {
+	for _, sym := range []string{"type:" + name, "type:*" + name} {
+		for r := range l.lib.Lookup(sym, 0).Relocs() {
+			if of := l.nameOf(r.Sym); isTypeSym(of) && l.state.hidden(of) && !declares(name, of) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // methodsOfTypes returns the functions in the method tables of the patch's types: they stay known as long as these.
 func (l *linker) methodsOfTypes() map[*node]bool {
 	set := map[*node]bool{}
@@ -231,7 +256,7 @@ func declares(name, symbol string) bool {
 		return true
 	}
 	rest, ok := withoutPackage(name)
-	return ok && !strings.ContainsRune(rest, '.') && mentions(symbol, name[:len(name)-len(rest)]+"(*"+rest+")")
+	return ok && !strings.ContainsRune(rest, '.') && mentions(symbol, name[:len(name)-len(rest)]+"(*"+rest)
 }
 
 // IsMethod reports whether a declaration, by link name, is a method.

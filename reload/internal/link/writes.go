@@ -115,16 +115,16 @@ func loopsToEntry(code []byte) (back, calls bool) {
 	return back, calls
 }
 
-// vacant names the functions with older bodies that may call a leaky function directly. Such a body
-// hands out pointers into its stack, so no goroutine may be in one when the leaky code becomes live.
+// vacant names the functions with older bodies that may call a leaky function directly, or have values of types that
+// begin anew. The first hand out pointers into their stacks, so no goroutine may be in one when the leaky code becomes live.
 // Calls through func values and interfaces assume that everything escapes.
 func (l *linker) vacant() []string {
-	if len(l.req.Leaky)+len(l.req.Fresh)+len(l.req.Makers) == 0 {
+	if len(l.req.Leaky)+len(l.req.Fresh)+len(l.req.Makers)+len(l.req.Anew.Types) == 0 {
 		return nil
 	}
 	names := map[string]bool{}
 	for _, r := range l.roots {
-		if r.old.Hi > r.old.Lo && l.mayCallLeaky(r.name()) {
+		if r.old.Hi > r.old.Lo && (l.mayCallLeaky(r.name()) || l.hasAnew(r.name())) {
 			names[r.name()] = true
 		}
 	}
