@@ -208,9 +208,8 @@ var kinds = [numKinds]kindRow{
 		"a constant was deleted", "no code of the source uses it", "",
 		"delete const limit = 10"},
 	InitializedEarly: {410, "initialised by older code", Caveat, []int{32},
-		"the initialiser of a new package variable calls unchanged code that calls a function that changed", "it runs before the swap, so that function was still the old one", "assign the value in code that runs, or restart the program",
-		"var table = build()   // build calls limit, whose body changed"},
-
+		"the initialiser of a package variable reaches a function that changed through a func value, a function literal or generic code", "it runs before the swap, so that this may have been the old code still", "refresh once more, with --reset and its name, or restart the program",
+		"var names = sorted(list)   // sorted compares by a function literal, whose body changed"},
 	InitializedAnew: {411, "initialised anew", Hot, []int{34, 35, 36, 58},
 		"a package variable that only its initialiser writes has another value or type", "it is initialised anew, before the new code becomes live, and all code that uses it is compiled with it", "",
 		"var vowels = map[rune]bool{'a': true, 'e': true}\nvar vowels = map[rune]bool{'a': true, 'e': true, 'y': true}"},
