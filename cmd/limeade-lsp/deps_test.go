@@ -38,9 +38,10 @@ var may = map[string][]string{
 
 	"server/watch":    {},
 	"server/session":  {"analysis", "analysis/snapshot", "analysis/decl", "analysis/edit", "analysis/facts", "reload", "server/watch"},
+	"server/retest":   {"server/session", "server/watch", "analysis/edit", "reload"},
 	"server/text":     {},
 	"server":          {"server/session", "server/text", "server/watch", "analysis/edit"},
-	"cmd/limeade-lsp": {"server", "server/session", "analysis/edit", "reload"},
+	"cmd/limeade-lsp": {"server", "server/retest", "server/session", "analysis/edit", "reload"},
 }
 
 // testOnly are packages that hold tests and what tests share; they may import anything.

@@ -35,6 +35,8 @@ usage:
   limeade-lsp rollback [-C DIR] [--pid N] [--json]             undo the last refresh
   limeade-lsp status   [-C DIR] [--pid N] [--json]             processes, generation, pending edits
   limeade-lsp watch    [-C DIR] [--pid N] [--auto-restart]     refresh at every save, from any editor, until ctrl-c
+  limeade-lsp test     [-C DIR] [--fresh] [build flags] [PACKAGES] [-- TEST FLAGS]
+                                                               run tests, and again those that a save reaches, until ctrl-c
   limeade-lsp explain LMDnnnn                                  what a code means, and what to do
   limeade-lsp demo                                             a built-in program, edited while it runs
 
@@ -66,6 +68,8 @@ func dispatch(args []string) int {
 		return queryCommand(session.Verb(verb), rest)
 	case "status":
 		return statusCommand(rest)
+	case "test":
+		return testCommand(rest)
 	case "watch":
 		return watchCommand(rest)
 	case "explain":

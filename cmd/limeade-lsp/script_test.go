@@ -73,6 +73,7 @@ func TestScript(t *testing.T) {
 			"ask":    cmdAsk,
 			"hear":   cmdHear,
 			"says":   cmdSays,
+			"until":  cmdUntil,
 			"signal": cmdSignal,
 			"ends":   cmdEnds,
 			"code":   cmdCode,
@@ -221,6 +222,23 @@ func cmdSays(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		if !want.MatchString(got) {
 			ts.Fatalf("%s says %q, want %s\n%s", args[0], got, pattern, p.report())
+		}
+	}
+}
+
+// cmdUntil is "until NAME PATTERN": a line that the program prints from now on matches the pattern as a whole.
+func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2, "until name pattern")
+	p := program(ts, args[0])
+	want, err := regexp.Compile("^(?:" + args[1] + ")$")
+	ts.Check(err)
+	for {
+		got, err := p.hear(answerPatience)
+		if err != nil {
+			ts.Fatalf("%s, until %s: %v", args[0], args[1], err)
+		}
+		if want.MatchString(got) {
+			return
 		}
 	}
 }

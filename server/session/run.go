@@ -167,7 +167,12 @@ func (r *Runner) restart(ctx context.Context, cause string) *Answer {
 	r.adopt(p, child)
 	next <- child
 	a.PID, a.Restarted = child.PID(), cause
-	if err := child.reachable(ctx); err != nil {
+	if err := Reachable(ctx, child.PID(), child.ended); err != nil {
+		select {
+		case <-child.ended:
+			err = &Failure{Kind: FailureProcess, Message: fmt.Sprintf("the new program ended at once: %v", child.cmd.ProcessState)}
+		default:
+		}
 		return fail(err)
 	}
 	a.Applied = true
@@ -187,19 +192,19 @@ func (c *Child) end() {
 	<-c.ended
 }
 
-// reachable waits until the agent of a program answers.
-func (c *Child) reachable(ctx context.Context) error {
+// Reachable waits until the agent of a process that was just started answers. ended is closed if the process ends.
+func Reachable(ctx context.Context, pid int, ended <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, startGrace)
 	defer cancel()
 	for {
-		proc, err := reload.Attach(ctx, c.PID())
+		proc, err := reload.Attach(ctx, pid)
 		if err == nil {
 			proc.Close()
 			return nil
 		}
 		select {
-		case <-c.ended:
-			return &Failure{Kind: FailureProcess, Message: fmt.Sprintf("the new program ended at once: %v", c.cmd.ProcessState)}
+		case <-ended:
+			return &Failure{Kind: FailureProcess, Message: "the new program ended at once"}
 		case <-ctx.Done():
 			return errors.Join(err, ctx.Err())
 		case <-time.After(10 * time.Millisecond):

@@ -35,6 +35,16 @@ func (s *Session) Close() {
 	}
 }
 
+// Adopt makes a build known that the caller has opened already, in place of all others, and learns in the background what
+// a refresh will need.
+func (s *Session) Adopt(p *reload.Program) { s.replace(p) }
+
+// Refresh refreshes one process, whoever else may know of it.
+func (s *Session) Refresh(ctx context.Context, pid int) *Answer {
+	r := s.do(ctx, Query{Verb: Refresh, PID: pid}, []int{pid})
+	return r.Answer(Query{PID: pid})
+}
+
 // replace makes a build known that the caller has opened already, in place of all others, and learns in the background
 // what a refresh will need.
 func (s *Session) replace(p *reload.Program) {

@@ -33,7 +33,7 @@ const hugo = "github.com/gohugoio/hugo@v0.165.0"
 // BenchmarkHugo edits functions all over Hugo while hugo server runs.
 func BenchmarkHugo(b *testing.B) {
 	ctx := b.Context()
-	dir := hugoSource(b, ctx)
+	dir := moduleSource(b, ctx, hugo)
 	w := drive.NewWorkspace(b, dir, "", "CGO_ENABLED=0")
 	exe := filepath.Join(b.TempDir(), "hugo")
 	goBuild(b, ctx, dir, exe, "CGO_ENABLED=0")
@@ -183,10 +183,10 @@ func (s site) moved() int {
 	return -1
 }
 
-// hugoSource is a copy of Hugo's source that may be edited.
-func hugoSource(b *testing.B, ctx context.Context) string {
+// moduleSource is a copy of a module's source that may be edited.
+func moduleSource(b *testing.B, ctx context.Context, module string) string {
 	b.Helper()
-	out, err := drive.Go(ctx, "", []string{"GOWORK=off"}, "mod", "download", "-json", hugo)
+	out, err := drive.Go(ctx, "", []string{"GOWORK=off"}, "mod", "download", "-json", module)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func hugoSource(b *testing.B, ctx context.Context) string {
 	if err := json.Unmarshal([]byte(out), &m); err != nil {
 		b.Fatal(err)
 	}
-	dir := filepath.Join(b.TempDir(), "hugo")
+	dir := filepath.Join(b.TempDir(), "source")
 	if err := os.CopyFS(dir, os.DirFS(m.Dir)); err != nil {
 		b.Fatal(err)
 	}

@@ -45,6 +45,15 @@ func (w *Workspace) Start(flags []string, args ...string) (*Program, error) {
 	return p, nil
 }
 
+// Test starts limeade-lsp test, which goes on until it is killed.
+func (w *Workspace) Test(args ...string) (*Program, error) {
+	p, err := start(exec.Command(w.tool, append([]string{"test"}, args...)...), w.Dir, w.env)
+	if err == nil {
+		w.tb.Cleanup(p.Kill)
+	}
+	return p, err
+}
+
 // Listed waits until status lists the workspace's program, which runs by now. Asking is itself a process, so the loop
 // needs no pause.
 func (w *Workspace) Listed(ctx context.Context) error {
