@@ -138,6 +138,7 @@ func takeBack(ctx context.Context, members []*member, failed *member, why string
 			a.Error = withheld("nothing was changed")
 		case a.Applied && !m.runs():
 			a.Applied = false
+			a.Error = &Failure{Kind: FailureProcess, Message: fmt.Sprintf("process %d has ended since it was refreshed", a.PID)}
 		case a.Applied:
 			back := m.party.take(ctx, stepUndo)
 			reason := a.Error
