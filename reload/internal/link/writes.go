@@ -119,17 +119,18 @@ func loopsToEntry(code []byte) (back, calls bool) {
 // begin anew. The first hand out pointers into their stacks, so no goroutine may be in one when the leaky code becomes live.
 // Calls through func values and interfaces assume that everything escapes.
 func (l *linker) vacant() []string {
-	if len(l.req.Leaky)+len(l.req.Fresh)+len(l.req.Makers)+len(l.req.Anew.Types) == 0 {
-		return nil
+	calls := len(l.req.Leaky)+len(l.req.Makers) > 0
+	for name := range l.req.Fresh {
+		calls = calls || !slices.Contains(l.req.Anew.Types, name) // nobody calls a type
 	}
 	names := map[string]bool{}
 	for _, r := range l.roots {
-		if r.old.Hi > r.old.Lo && (l.mayCallLeaky(r.name()) || l.hasAnew(r.name())) {
+		if r.old.Hi > r.old.Lo && (calls && l.mayCallLeaky(r.name()) || l.hasAnew(r.name())) {
 			names[r.name()] = true
 		}
 	}
 	for name := range l.req.State.Calls {
-		if l.mayCallLeaky(name) {
+		if calls && l.mayCallLeaky(name) {
 			names[name] = true
 		}
 	}
