@@ -134,7 +134,9 @@ func (l *linker) buildLines(_ []*node) error {
 	}
 	replaced := map[uint64]bool{}
 	for _, r := range l.roots {
-		replaced[r.old.Func] = true
+		if r.entry != 0 { // otherwise the old code lives on beside the new
+			replaced[r.old.Func] = true
+		}
 	}
 	bias := l.state.Bias
 
