@@ -33,9 +33,11 @@ matrix:
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./reload/internal/proof/bench ./server
 
-# corpus swaps the real bodies into Go's own test programs, and refreshes one program a thousand times.
+# corpus swaps the real bodies into Go's own test programs, edits random programs at random, and refreshes one program a
+# thousand times.
 corpus:
 	LIMEADE_CORPUS=all $(GO) test -timeout 85m -v -run 'TestCorpus' ./reload/internal/proof/corpus
+	LIMEADE_SEEDS=500 $(GO) test -timeout 240m -v ./reload/internal/proof/sequence
 	LIMEADE_REFRESHES=1000 $(GO) test -timeout 40m -v ./reload/internal/proof/many
 
 # load refreshes a server two hundred times under HTTP load.

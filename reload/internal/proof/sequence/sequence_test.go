@@ -1,0 +1,448 @@
+// Package sequence makes random edits of random programs while these run. It knows the language and the tool's command
+// line, and must never know how a refresh is made.
+package sequence
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/limeade-go/limeade/reload/internal/proof/drive"
+)
+
+func TestMain(m *testing.M) { os.Exit(drive.Main(m)) }
+
+const (
+	module = "example.com/random/"
+	steps  = 10
+	batch  = 25 // seeds whose fresh builds are one program
+)
+
+// A version is what a process ran for a while.
+type version struct {
+	name    string
+	files   map[string]string // the source of its fresh build
+	replies map[string]string // of the process, by command
+	log     []string          // of all edits that led here
+	dir     string            // where the sources were put
+}
+
+// A tally counts over all seeds.
+type tally struct {
+	sync.Mutex
+	hot, caveat, refused int
+	rollbacks, onceMore  int // once more: refused after a rollback
+	reasons              map[string]int
+	versions             []*version
+}
+
+// TestSequences edits programs again and again. After each edit that went live the process must answer as a fresh
+// build of the same source does, from the same state on; after each that was refused, as before. LIMEADE_SEEDS says
+// which seeds: "500" for the first 500, "17-19" for some.
+func TestSequences(t *testing.T) {
+	from, to := seeds(t)
+	all := &tally{reasons: map[string]int{}}
+	for first := from; first < to; first += batch {
+		last := min(first+batch, to)
+		t.Run(fmt.Sprintf("%d-%d", first, last-1), func(t *testing.T) {
+			all.versions = nil
+			dir, err := os.MkdirTemp("", "limeade-sequence-")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("the sources are kept in %s: SEED/STEP as each step asked for them", dir)
+				} else {
+					os.RemoveAll(dir)
+				}
+			})
+			t.Run("run", func(t *testing.T) {
+				for seed := first; seed < last; seed++ {
+					t.Run(strconv.Itoa(seed), func(t *testing.T) {
+						t.Parallel()
+						sequence(t, filepath.Join(dir, strconv.Itoa(seed)), uint64(seed), all)
+					})
+				}
+			})
+			compare(t, all.versions)
+		})
+	}
+	total := all.hot + all.caveat + all.refused
+	t.Logf("%d steps: hot %d, caveat %d, refused %d; hot or caveat %.0f%%; %d rolled back and made again, of which %d were refused then",
+		total, all.hot, all.caveat, all.refused, 100*float64(all.hot+all.caveat)/float64(max(total, 1)), all.rollbacks, all.onceMore)
+	for _, reason := range slices.Sorted(maps.Keys(all.reasons)) {
+		t.Logf("%5d refused for %s", all.reasons[reason], reason)
+	}
+}
+
+// seeds is the range that is asked for.
+func seeds(t *testing.T) (from, to int) {
+	text := os.Getenv("LIMEADE_SEEDS")
+	if text == "" {
+		return 0, 20
+	}
+	low, high, ok := strings.Cut(text, "-")
+	if !ok {
+		low, high = "0", low
+	}
+	from, err := strconv.Atoi(low)
+	if err == nil {
+		to, err = strconv.Atoi(high)
+	}
+	if err != nil {
+		t.Fatalf("LIMEADE_SEEDS=%s: want a number or a range", text)
+	}
+	if ok {
+		to++
+	}
+	return from, to
+}
+
+// A run is one process and the program that it runs.
+type run struct {
+	t       *testing.T
+	ctx     context.Context
+	w       *drive.Workspace
+	p       *drive.Program
+	seed    uint64
+	applied []uint64 // seeds of the edits that are live
+	epochs  int
+	frozen  map[string]map[string]string // tables that keep a value which is not their initialiser's
+	now     *version
+	gen     int
+}
+
+// program is the program after some edits.
+func (r *run) program(edits []uint64) (*program, []string) {
+	g := newProgram(r.seed)
+	var log []string
+	for _, seed := range edits {
+		log = append(log, strings.Join(g.step(seed), ", "))
+	}
+	return g, log
+}
+
+func sequence(t *testing.T, dir string, seed uint64, all *tally) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	r := &run{t: t, ctx: ctx, seed: seed, frozen: map[string]map[string]string{}}
+	live := filepath.Join(dir, "live")
+	r.w = drive.NewWorkspace(t, live, "", "GODEBUG=clobberfree=1,invalidptr=1")
+	r.put(live, nil)
+	r.put(filepath.Join(dir, "0"), nil)
+	var err error
+	if r.p, err = r.w.Start(nil); err != nil {
+		t.Fatal(err)
+	}
+	before := r.record(filepath.Join(dir, "0"), nil, nil)
+	if err := r.w.Listed(ctx); err != nil {
+		t.Fatal(err)
+	}
+	all.Lock()
+	all.versions = append(all.versions, before)
+	all.Unlock()
+
+	for step := uint64(1); step <= steps; step++ {
+		r.keep()
+		edits := append(slices.Clone(r.applied), step+seed*1000)
+		log := r.put(live, edits)
+		what := fmt.Sprintf("seed %d, step %d (%s)", seed, step, log[len(log)-1])
+		r.put(filepath.Join(dir, fmt.Sprint(step)), edits)
+		a := r.refresh(what)
+		switch {
+		case a.Exit == drive.Refused:
+			all.Lock()
+			all.refused++
+			for _, reason := range reasons(a) {
+				all.reasons[reason]++
+			}
+			all.Unlock()
+			r.same(what+", refused", before)
+			r.put(live, r.applied)
+		case a.Exit == drive.Live:
+			if a.Applied {
+				r.gen++
+			}
+			if a.Generation != r.gen {
+				t.Fatalf("%s: want generation %d: %v\n%s", what, r.gen, a, r.p.Stderr)
+			}
+			applied, frozen := r.applied, r.frozen
+			r.applied = edits
+			after := r.record(filepath.Join(dir, fmt.Sprint(step)), before, a.Edits)
+			all.Lock()
+			all.versions = append(all.versions, after)
+			if slices.ContainsFunc(a.Edits, func(e drive.Edit) bool { return e.Verdict == "caveat" }) {
+				all.caveat++
+			} else {
+				all.hot++
+			}
+			all.Unlock()
+			if a.Applied && (seed+step)%4 == 0 {
+				done, again := r.back(what, before, after)
+				all.Lock()
+				if done {
+					all.rollbacks++
+				}
+				if !again {
+					all.onceMore++
+				}
+				all.Unlock()
+				if !again {
+					r.applied, r.frozen = applied, frozen
+					r.put(live, r.applied)
+					continue
+				}
+			}
+			before = after
+		default:
+			t.Fatalf("%s: %v\n%s", what, a, r.p.Stderr)
+		}
+	}
+}
+
+// refresh tries a few times when a goroutine is in the way.
+func (r *run) refresh(what string) drive.Answer {
+	for try := 0; ; try++ {
+		a, err := r.w.Refresh(r.ctx)
+		if err != nil {
+			r.t.Fatalf("%s: %v\n%s", what, err, r.p.Stderr)
+		}
+		if a.Exit != drive.NoProcess || try == 3 {
+			return a
+		}
+		select {
+		case <-r.p.Ended():
+			r.t.Fatalf("%s: the process ended: %v\n%s", what, a, r.p.Stderr)
+		default:
+		}
+	}
+}
+
+// back rolls the last refresh back and makes it again, and reports whether the first was done, and whether the process
+// runs the edit in the end. What was rolled back stays in the process, so that the second time may be refused.
+func (r *run) back(what string, before, after *version) (done, again bool) {
+	a, err := r.w.Rollback(r.ctx)
+	if err != nil {
+		r.t.Fatalf("%s, rollback: %v\n%s", what, err, r.p.Stderr)
+	}
+	if a.Exit == drive.Refused {
+		r.same(what+", rollback refused", after)
+		return false, true
+	}
+	r.gen++
+	if a.Exit != drive.Live || a.Generation != r.gen {
+		r.t.Fatalf("%s, rollback to generation %d: %v\n%s", what, r.gen, a, r.p.Stderr)
+	}
+	r.same(what+", rolled back", before)
+	a = r.refresh(what)
+	if a.Exit == drive.Refused {
+		r.t.Logf("%s, once more: %v", what, a)
+		r.same(what+", once more, refused", before)
+		return true, false
+	}
+	r.gen++
+	if a.Exit != drive.Live || a.Generation != r.gen {
+		r.t.Fatalf("%s, once more: want generation %d: %v\n%s", what, r.gen, a, r.p.Stderr)
+	}
+	r.same(what+", once more", after)
+	return true, true
+}
+
+// reasons are the codes for which an answer refuses.
+func reasons(a drive.Answer) []string {
+	var list []string
+	for _, e := range a.Edits {
+		if e.Verdict == "restart" {
+			list = append(list, e.Code+" "+e.Kind)
+		}
+	}
+	if len(list) == 0 {
+		var refusal struct{ Message string }
+		json.Unmarshal(a.Error, &refusal)
+		_, why, _ := strings.Cut(refusal.Message, ": ")
+		list = []string{"the linker: " + why}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// put writes the program after some edits to where it is run from.
+func (r *run) put(dir string, edits []uint64) []string {
+	g, log := r.program(edits)
+	files, err := g.source(module, "main")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	files["loop.go"] = loop
+	files["answer.go"] = answers("main", module)
+	files["go.mod"] = "module example.com/random\n\ngo 1.25\n"
+	if err := write(dir, files); err != nil {
+		r.t.Fatal(err)
+	}
+	return log
+}
+
+// write writes files that are not so already.
+func write(dir string, files map[string]string) error {
+	for name, text := range files {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if old, err := os.ReadFile(file); err == nil && string(old) == text {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+		if err := drive.Put(file, []byte(text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask gives the reply to one command.
+func (r *run) ask(command string) string {
+	ctx, cancel := context.WithTimeout(r.ctx, time.Minute)
+	defer cancel()
+	reply, err := r.p.Ask(ctx, command)
+	if err != nil {
+		r.t.Fatalf("seed %d, %q: %v", r.seed, command, err)
+	}
+	return reply
+}
+
+func (r *run) keep() {
+	if got := r.ask("keep"); got != strconv.Itoa(r.epochs) {
+		r.t.Fatalf("seed %d: keep says %s, want %d", r.seed, got, r.epochs)
+	}
+	r.epochs++
+}
+
+// questions are the commands that show what a process does.
+func (r *run) questions() []string {
+	list := []string{"all 3", "all 20", "tables"}
+	for i := range r.epochs {
+		list = append(list, fmt.Sprintf("kept %d 4", i))
+	}
+	return list
+}
+
+// same tells whether the process answers as it did.
+func (r *run) same(what string, v *version) {
+	for _, q := range r.questions() {
+		want, ok := v.replies[q]
+		if !ok {
+			continue // kept since
+		}
+		for _, d := range differences(r.ask(q), want, true) {
+			r.t.Errorf("%s: %q no more as before: %s", what, q, d)
+		}
+	}
+	if r.t.Failed() {
+		r.t.FailNow()
+	}
+}
+
+// record asks the process everything, and makes the source of the fresh build that must answer so too.
+func (r *run) record(dir string, before *version, edits []drive.Edit) *version {
+	g, log := r.program(r.applied)
+	v := &version{name: fmt.Sprintf("s%dv%s", r.seed, filepath.Base(dir)), replies: map[string]string{}, log: log, dir: dir}
+	for _, q := range r.questions() {
+		v.replies[q] = r.ask(q)
+	}
+	r.freeze(g, before, v, edits)
+	files, err := g.source(unplaced, "mainly")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, p := range g.pkgs {
+		clause, dir := p.name, p.name+"/"
+		if p.name == mainName {
+			clause, dir = "mainly", ""
+		}
+		text := "package " + clause + "\n\nfunc init() {\n"
+		for _, d := range p.all(table) {
+			if value, ok := r.frozen[p.name][fmt.Sprint(letters[table], d.id)]; ok {
+				text += d.name + " = " + value + "\n"
+			}
+		}
+		files[dir+"bring.go"] = text + "}\n"
+	}
+	files["answer.go"] = answers("mainly", unplaced)
+	v.files = files
+	return v
+}
+
+// freeze notes which tables keep their value, as the tool said of them.
+func (r *run) freeze(g *program, before, now *version, edits []drive.Edit) {
+	if before == nil {
+		return
+	}
+	frozen := map[string]map[string]string{}
+	for name, m := range r.frozen {
+		frozen[name] = maps.Clone(m)
+	}
+	r.frozen = frozen
+	old, values := decode(before.replies["tables"]), decode(now.replies["tables"])
+	for _, p := range g.pkgs {
+		path := module + p.name
+		if p.name == mainName {
+			path = mainName
+		}
+		for _, d := range p.all(table) {
+			key := fmt.Sprint(letters[table], d.id)
+			for _, e := range edits {
+				if e.Decl != path+"."+d.name {
+					continue
+				}
+				if e.Verdict != "caveat" {
+					if e.Kind == "initialised anew" {
+						delete(frozen[p.name], key)
+					}
+					continue
+				}
+				if frozen[p.name] == nil {
+					frozen[p.name] = map[string]string{}
+				}
+				if frozen[p.name][key] = old[p.name][key]; e.Code == "LMD0410" {
+					frozen[p.name][key] = values[p.name][key] // it was made by older code, which nobody can tell
+				}
+			}
+		}
+	}
+}
+
+// decode reads a reply.
+func decode(reply string) map[string]map[string]string {
+	var m map[string]map[string]string
+	if err := json.Unmarshal([]byte(reply), &m); err != nil {
+		return map[string]map[string]string{"": {"": reply}}
+	}
+	return m
+}
+
+// differences are the answers in which two replies differ, of those that both have, or of all.
+func differences(got, want string, all bool) []string {
+	var list []string
+	a, b := decode(got), decode(want)
+	for _, p := range slices.Sorted(maps.Keys(b)) {
+		for _, key := range slices.Sorted(maps.Keys(b[p])) {
+			if x, ok := a[p][key]; (ok || all) && x != b[p][key] {
+				list = append(list, fmt.Sprintf("%s.%s is %q, want %q", p, key, x, b[p][key]))
+			}
+		}
+	}
+	if all && len(list) == 0 && got != want {
+		list = append(list, fmt.Sprintf("%s, want %s", got, want))
+	}
+	return list
+}
