@@ -208,13 +208,14 @@ var reasonNames = [...]string{"changed", "refers", "inlines", "instantiates", "d
 func (r Reason) String() string { return reasonNames[r] }
 
 // ClosureMatch says which closure of the old function a closure of the new one continues. Names are link names; Old is
-// "" for a closure that is new. Closures that live no longer than a statement are left out: the bodies of range-over-func
-// loops and the calls of go and defer statements.
+// "" for a closure that is new, New for one that does not go on. Closures that live no longer than a statement are left
+// out: the bodies of range-over-func loops and the calls of go and defer statements.
 type ClosureMatch struct {
 	New, Old string
 	// NewLiteral and OldLiteral are their numbers in decl.Literals of the function or value that makes them, from 1; 0 for
 	// a closure that is no function literal.
 	NewLiteral, OldLiteral int
+	Told                   bool // the compiler says whether closures may outlive what makes them: no literal of which the code may be inlined
 	// Apart is set of closures that hold or take a value of a type that begins anew: those that exist keep their code, in
 	// the call that made them.
 	Apart bool

@@ -239,7 +239,7 @@ func (k *classifier) variable(c decl.Change) {
 
 // literals classifies an edit of nothing but function literals, in what ran when the program started.
 func (k *classifier) literals(c decl.Change, before, after *facts.Decl) {
-	if !k.refusedBody(c.New, before, after) {
+	if !k.bodyEdits(c, before, after) {
 		k.edit(edit.ClosureBody, c.New, "")
 	}
 }

@@ -1,9 +1,7 @@
 package analysis
 
 import (
-	"fmt"
 	"go/ast"
-	"go/types"
 	"slices"
 	"strings"
 
@@ -32,6 +30,7 @@ func (k *classifier) function(c decl.Change) {
 		return
 	}
 	var added []string // instantiations
+	said := false
 	spelled := c.Parts&(decl.TypeParams|decl.Signature) != 0
 	if before == nil || after == nil {
 		if spelled {
@@ -44,9 +43,7 @@ func (k *classifier) function(c decl.Change) {
 			return
 		}
 		if c.Parts&decl.Body != 0 {
-			if k.refusedBody(c.New, before, after) {
-				return
-			}
+			said = k.bodyEdits(c, before, after)
 			var err error
 			if added, err = k.newInstances(before, after); err != nil {
 				k.err = err
@@ -55,6 +52,7 @@ func (k *classifier) function(c decl.Change) {
 		}
 	}
 	switch kind := k.bodyKind(c, before); {
+	case said && kind.Verdict() == edit.Hot:
 	case len(added) > 0 && edit.Instantiation.Verdict() >= kind.Verdict():
 		k.edit(edit.Instantiation, c.New, strings.Join(added, ", "))
 	case c.Parts&decl.Names != 0:
@@ -109,19 +107,15 @@ func variadic(t *ast.FuncType) bool {
 	return ok
 }
 
-// refusedBody reports what in a changed body cannot be made live, and whether there is any such thing.
-func (k *classifier) refusedBody(d *decl.Decl, before, after *facts.Decl) bool {
-	refused := false
+// bodyEdits reports what there is to know of a changed body beyond that it changed, and whether there is any such thing.
+func (k *classifier) bodyEdits(c decl.Change, before, after *facts.Decl) bool {
+	said := len(k.report.Edits)
 	if l, ok := k.locals[after.Name]; ok {
-		k.edit(l.kind, d, l.name)
+		k.edit(l.kind, c.New, l.name)
 		delete(k.locals, after.Name)
-		refused = true
 	}
-	if kind, detail := compareClosures(before.Closures, after.Closures); kind != edit.ClosureBody {
-		k.edit(kind, d, detail)
-		refused = true
-	}
-	return refused
+	alignClosures(before.Closures, after.Closures).edits(c.Old, c.New, func(kind edit.Kind, detail string) { k.edit(kind, c.New, detail) })
+	return len(k.report.Edits) > said
 }
 
 // newInstances returns the instantiations that a new body makes and the program did not.
@@ -152,142 +146,6 @@ func (k *classifier) newInstances(before, after *facts.Decl) ([]string, error) {
 		fresh[i] = name[strings.LastIndexByte(name, ' ')+1:]
 	}
 	return fresh, nil
-}
-
-// lasting leaves out the closures that nobody can keep.
-func lasting(list []*facts.Closure) []*facts.Closure {
-	return slices.DeleteFunc(slices.Clone(list), func(c *facts.Closure) bool { return c.Kind == facts.RangeBody })
-}
-
-// compareClosures decides whether the closures of a function's old body can go on with those of the new one. The names
-// that the compiler gives them are matched: a closure that exists runs the new code of its name. So what has the same
-// name must capture the same variables in the same way, and must not be another closure that changed its place. The
-// kind is edit.ClosureBody if all is well.
-//
-// Bodies of range-over-func loops, and the calls of go and defer statements, are closures that live no longer than their
-// statement: those that exist keep the code they began with.
-func compareClosures(old, new []*facts.Closure) (edit.Kind, string) {
-	old, new = lasting(old), lasting(new)
-	byName := make(map[string]*facts.Closure, len(old))
-	for _, o := range old {
-		byName[o.Name] = o
-	}
-	common := 0
-	for _, n := range new {
-		if byName[n.Name] != nil {
-			common++
-		}
-	}
-	sameNumber := len(old) == len(new) && common == len(new)
-	if kind, detail := moved(old, new, byName, sameNumber); kind != edit.ClosureBody {
-		return kind, detail
-	}
-	for _, n := range new {
-		o := byName[n.Name]
-		if o == nil {
-			continue
-		}
-		if kind, detail := compareClosure(o, n); kind != edit.ClosureBody {
-			return kind, detail
-		}
-	}
-	return edit.ClosureBody, ""
-}
-
-// moved finds closures that stand where another one stood. Where their number changed, each that has an old name must
-// have the old text too: it cannot be told otherwise which one is new.
-func moved(old, new []*facts.Closure, byName map[string]*facts.Closure, sameNumber bool) (edit.Kind, string) {
-	type text struct {
-		kind facts.ClosureKind
-		sig  string
-		body decl.Hash
-	}
-	textOf := func(c *facts.Closure) text { return text{c.Kind, c.Sig, c.Body} }
-	differs := func(o, n *facts.Closure) bool { return o == nil || n == nil || textOf(o) != textOf(n) }
-	was, is := make(map[text]bool), make(map[text]bool) // of those that are not what their name was
-	isByName := make(map[string]*facts.Closure, len(new))
-	for _, n := range new {
-		isByName[n.Name] = n
-		if differs(byName[n.Name], n) {
-			is[textOf(n)] = true
-		}
-	}
-	for _, o := range old {
-		if differs(o, isByName[o.Name]) {
-			was[textOf(o)] = true
-		}
-	}
-	for _, n := range new {
-		o := byName[n.Name]
-		if o == nil || !differs(o, n) {
-			continue
-		}
-		if was[textOf(n)] || is[textOf(o)] {
-			return edit.ClosureSet, fmt.Sprintf("a %s stands in place of another one", n.Kind)
-		}
-		if !sameNumber && !sameSide(o, old, new) {
-			return edit.ClosureSet, ""
-		}
-	}
-	return edit.ClosureBody, ""
-}
-
-// sameSide reports whether as many closures are numbered with c as before: those of the same function, that have their
-// numbers from the same counter.
-func sameSide(c *facts.Closure, old, new []*facts.Closure) bool {
-	count := func(list []*facts.Closure) int {
-		n := 0
-		for _, o := range list {
-			if counter(o.Name) == counter(c.Name) {
-				n++
-			}
-		}
-		return n
-	}
-	return count(old) == count(new)
-}
-
-// counter returns a closure's name without its number.
-func counter(name string) string { return strings.TrimRight(name, "0123456789") }
-
-// captureName names a captured variable for people.
-func captureName(c facts.Capture) string {
-	switch n, isPlace := strings.CutPrefix(c.Name, "#"); {
-	case !isPlace:
-		return c.Name
-	case n == "0":
-		return "the receiver"
-	default:
-		return "parameter or result " + n
-	}
-}
-
-// compareClosure compares two closures with the same name.
-func compareClosure(old, new *facts.Closure) (edit.Kind, string) {
-	if old.Kind != new.Kind || old.Kind == facts.Synthetic && old.Sig != new.Sig {
-		return edit.ClosureSet, fmt.Sprintf("a %s stands in place of a %s", new.Kind, old.Kind)
-	}
-	if old.Sig != new.Sig {
-		return edit.ClosureSignature, ""
-	}
-	for i := range max(len(old.Captures), len(new.Captures)) {
-		switch {
-		case i >= len(new.Captures):
-			return edit.Captures, captureName(old.Captures[i]) + " is not captured any more"
-		case i >= len(old.Captures):
-			return edit.Captures, captureName(new.Captures[i]) + " is captured"
-		}
-		o, n := old.Captures[i], new.Captures[i]
-		switch {
-		case o.Name != n.Name || o.Type != n.Type:
-			return edit.Captures, fmt.Sprintf("%s %s in place of %s %s", captureName(n), n.Type, captureName(o), o.Type)
-		case o.Mode == facts.Unproven || n.Mode == facts.Unproven || strings.Contains(n.Type, types.Typ[types.Invalid].String()): // of C
-			return edit.CapturesUnproven, captureName(n)
-		case o.Mode != n.Mode:
-			return edit.Captures, fmt.Sprintf("%s %s, it was %s", captureName(n), n.Mode, o.Mode)
-		}
-	}
-	return edit.ClosureBody, ""
 }
 
 // A localEdit is what became of a type that is declared in a function.

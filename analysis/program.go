@@ -83,6 +83,7 @@ type member struct {
 type set struct {
 	*program
 	members   map[string]*member
+	before    *program               // the old one
 	old       map[string]*facts.Decl // of functions that changed
 	generic   map[string]bool        // generic code whose instantiations are made anew
 	wrappers  map[string]map[Wrapper]bool

@@ -7,7 +7,6 @@ import (
 	"go/types"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/limeade-go/limeade/analysis/decl"
 	"github.com/limeade-go/limeade/analysis/edit"
@@ -52,6 +51,7 @@ func (c *comparison) recompile() error {
 	}
 	vars := slices.DeleteFunc(c.changedInitializers(), func(name string) bool { return after.decl(name) == nil })
 	s := after.newSet()
+	s.before = before
 	for _, name := range slices.Concat(names, vars) {
 		was := name
 		if old := c.names[name]; old != "" {
@@ -215,6 +215,7 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 			}
 			if s.members[d.Name] != nil || initializers[d.Name] {
 				c.refuseCgo(s, d)
+				c.followClosures(s, d)
 			}
 		}
 		for i := range pkg.Decls {
@@ -259,7 +260,7 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 			}
 			if initializers[name] {
 				set.Initializers = append(set.Initializers, Initializer{
-					Decl: name, ID: d.ID, Syntax: d.Node.(*ast.ValueSpec), Value: d.Value(), Closures: c.matchClosures(s.old[name], pkg.Decl(name)),
+					Decl: name, ID: d.ID, Syntax: d.Node.(*ast.ValueSpec), Value: d.Value(), Closures: c.closuresOf(s, pkg.Decl(name)),
 				})
 			}
 		}
@@ -269,7 +270,7 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 				continue
 			}
 			f.Object, _ = checked.Info.Defs[f.Syntax.Name].(*types.Func)
-			f.Closures = c.matchClosures(s.old[d.Name], d)
+			f.Closures = c.closuresOf(s, d)
 			set.Funcs = append(set.Funcs, f)
 			if s.rerun[d.Name] {
 				set.Rerun = append(set.Rerun, d.Name)
@@ -328,22 +329,3 @@ func compareWrappers(a, b Wrapper) int {
 
 // exists reports whether the wrapper is none of the package's declared methods.
 func (w Wrapper) exists(pkg *facts.Package) bool { return pkg.Decl(w.Symbol) == nil }
-
-// matchClosures pairs the closures of a function by their names, which compareClosures has found to be safe; those of a
-// function that did not change continue themselves.
-func (c *comparison) matchClosures(old, new *facts.Decl) []ClosureMatch {
-	var list []ClosureMatch
-	for _, n := range lasting(new.Closures) {
-		m := ClosureMatch{New: new.Name + n.Name, NewLiteral: n.Literal}
-		if old == nil {
-			m.Old, m.OldLiteral = m.New, n.Literal
-		} else if i := slices.IndexFunc(old.Closures, func(o *facts.Closure) bool { return o.Name == n.Name }); i >= 0 {
-			m.Old, m.OldLiteral = m.New, old.Closures[i].Literal
-		}
-		m.Apart = slices.ContainsFunc(c.report.Anew.Types, func(name string) bool {
-			return strings.Contains(n.Sig, name) || slices.ContainsFunc(n.Captures, func(v facts.Capture) bool { return strings.Contains(v.Type, name) })
-		})
-		list = append(list, m)
-	}
-	return list
-}

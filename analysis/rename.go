@@ -138,7 +138,7 @@ func (k *classifier) alike(old, new *decl.Decl) float64 {
 	if old.IsGeneric() || old.Func().Body == nil || new.Func().Body == nil || before == nil || after == nil || before.Type != after.Type {
 		return 0
 	}
-	if kind, _ := compareClosures(before.Closures, after.Closures); kind != edit.ClosureBody {
+	if len(alignClosures(before.Closures, after.Closures).lost) > 0 {
 		return 0
 	}
 	a, b := tokens(old.Func()), tokens(new.Func())

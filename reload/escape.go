@@ -76,6 +76,7 @@ func (p *Program) literalLeaks(ctx context.Context, from *Generation, c *compile
 	old := map[string]map[string][][]string{} // by function: what is relied on of its literals
 	found.makers, found.apart = map[string]bool{}, map[place]bool{}
 	kept := map[place]string{}
+	goesOn := continued(pairs)
 	letsEscape := map[place]bool{}
 	for _, f := range c.facts {
 		if f.Line != 0 && (f.Generic || leaksAny(unkept(f.Params))) {
@@ -93,28 +94,39 @@ func (p *Program) literalLeaks(ctx context.Context, from *Generation, c *compile
 		if !letsEscape[at] {
 			continue
 		}
-		if !slices.ContainsFunc(pairs, func(pair ClosurePair) bool { return pair.OldLine != 0 && place{pair.NewFile, pair.NewLine} == at }) {
+		was, isKnown := goesOn[name]
+		older, told := false, true
+		for _, pair := range pairs {
+			if pair.Old.Line != 0 && (place{pair.New.File, pair.New.Line}) == at {
+				older, told = true, told && pair.Told
+			}
+		}
+		if isKnown && was == "" || !older {
 			continue // no older code makes it
 		}
 		if f.Generic {
 			found.makers[decl] = true // of which the compiler says nothing
 			continue
 		}
-		if old[decl] == nil {
+		before := decl
+		if of, ok := madeBy(was); ok {
+			before = of // it may have been renamed
+		}
+		if old[before] == nil {
 			var err error
-			if old[decl], err = p.literals(ctx, from.assumed, decl); err != nil {
+			if old[before], err = p.literals(ctx, from.assumed, before); err != nil {
 				return err
 			}
 		}
-		relied := old[decl]
-		if tags, ok := relied[name]; ok && len(relied) == literalsOf(c.facts, decl) {
-			relied = map[string][][]string{name: tags}
-		} // else their numbers are not what they were
+		relied := old[before]
+		if tags, ok := relied[was]; ok {
+			relied = map[string][][]string{was: tags}
+		} // else it may be any of them
 		leaks := false
 		for _, tags := range relied {
 			now := unkept(f.Params)
-			if atStart {
-				kept[at] = decl
+			if atStart || !told {
+				kept[at] = decl // of what is made in inlined code the compiler does not say that it is kept
 			}
 			if isKept(tags) {
 				kept[at] = decl
@@ -134,6 +146,40 @@ func (p *Program) literalLeaks(ctx context.Context, from *Generation, c *compile
 		if found.apart[at] {
 			delete(found.apart, at)
 			found.makers[decl] = true
+		}
+	}
+	return nil
+}
+
+// continued says under which names function literals were known that go on, by their names now; "" for those that are
+// new. Literals that initialise variables have no names.
+func continued(pairs []ClosurePair) map[string]string {
+	names := map[string]string{}
+	for _, p := range pairs {
+		if p.New.Name != "" {
+			names[p.New.Name] = p.Old.Name
+		}
+	}
+	return names
+}
+
+// refused fails if orphans rely on less: code of function literals that no source has any more, which closures may keep
+// alive.
+func (found *leaks) refused(orphans []string) error {
+	const why = "lets more of its parameters escape than before, and closures that may exist rely on that: the source does not have their function literal any more"
+	for _, decl := range found.callers {
+		if link.Calls(orphans, decl) {
+			return &RefusedError{Symbol: decl, Reason: why}
+		}
+	}
+	for _, decl := range found.generic {
+		if link.CallsInstance(orphans, decl) {
+			return &RefusedError{Symbol: decl, Reason: why}
+		}
+	}
+	for _, decl := range sortedKeys(found.makers) {
+		if link.Makes(orphans, decl) {
+			return &RefusedError{Symbol: decl, Reason: "has a function literal that " + why}
 		}
 	}
 	return nil
@@ -197,17 +243,6 @@ func (p *Program) literals(ctx context.Context, newer assumptions, decl string) 
 		}
 	}
 	return tags, nil
-}
-
-// literalsOf counts the literals of a function.
-func literalsOf(facts map[string]*build.FuncFacts, decl string) int {
-	n := 0
-	for name := range facts {
-		if of, ok := madeBy(name); ok && of == decl {
-			n++
-		}
-	}
-	return n
 }
 
 // madeBy returns the declared function that a function literal stands in: "p.F" for "p.F.func1.2".
@@ -275,14 +310,19 @@ func (p *Program) built(ctx context.Context, decl string) ([][]string, bool, err
 
 // tighten takes in what the code of a compile may rely on: the tighter of that and what was relied on
 // before. Of a function that leaks more now only new callers are left.
-func (a assumptions) tighten(c *compiled, leaky, fresh map[string]bool, leaks *leaks, built func(decl string) ([][]string, bool)) {
+func (a assumptions) tighten(c *compiled, leaky, fresh map[string]bool, leaks *leaks, goesOn map[string]string, built func(decl string) ([][]string, bool)) {
+	before := maps.Clone(a)
 	for decl, f := range c.facts {
 		if f.Generic {
 			continue
 		}
-		old, ok := a[decl]
-		if !ok && !fresh[decl] {
-			old, ok = built(decl)
+		was, isLiteral := goesOn[decl]
+		if !isLiteral {
+			was = decl
+		}
+		old, ok := before[was]
+		if !ok && !fresh[decl] && was != "" {
+			old, ok = built(was)
 		}
 		maker, _ := madeBy(decl)
 		tags := f.Params
@@ -320,7 +360,8 @@ func (a assumptions) since(old assumptions) assumptions {
 
 // tightened returns what leaks less now than what a rollback brings back: in this compile, and since earlier ones. What
 // the compiler says nothing of is taken to.
-func (p *Program) tightened(ctx context.Context, from *Generation, c *compiled, fresh map[string]bool) link.Tight {
+func (p *Program) tightened(ctx context.Context, from *Generation, c *compiled, fresh map[string]bool, pairs []ClosurePair) link.Tight {
+	goesOn := continued(pairs)
 	tight := link.Tight{Funcs: maps.Clone(from.tight.Funcs), Makers: maps.Clone(from.tight.Makers)}
 	if tight.Funcs == nil {
 		tight.Funcs = map[string]uint32{}
@@ -332,10 +373,18 @@ func (p *Program) tightened(ctx context.Context, from *Generation, c *compiled, 
 	old := map[string]map[string][][]string{} // by function: the tags of its literals
 	for name, f := range c.facts {
 		if maker, ok := madeBy(name); ok {
-			if _, ok := old[maker]; !ok {
-				old[maker], _ = p.literals(ctx, from.tags, maker) // of none it is taken to leak more
+			was, isKnown := goesOn[name]
+			if isKnown && was == "" {
+				continue // it has an address of its own, and a rollback leaves who makes it with it
 			}
-			if f.Generic || p.loosened(old[maker], c, maker, name) {
+			before, ok := madeBy(was)
+			if !ok {
+				before = maker
+			}
+			if _, ok := old[before]; !ok {
+				old[before], _ = p.literals(ctx, from.tags, before) // of none it is taken to leak more
+			}
+			if f.Generic || loosened(old[before], was, f) {
 				tight.Makers[maker] = depth
 			}
 			continue
@@ -355,11 +404,11 @@ func (p *Program) tightened(ctx context.Context, from *Generation, c *compiled, 
 	return tight
 }
 
-// loosened reports whether a function literal leaks less than one of those that its function had before; if there are as
-// many, than that of the same number.
-func (p *Program) loosened(before map[string][][]string, c *compiled, maker, name string) bool {
-	now := unkept(c.facts[name].Params)
-	if tags, ok := before[name]; ok && len(before) == literalsOf(c.facts, maker) {
+// loosened reports whether a function literal leaks less than what it was before; where that is not known, than any that
+// its function had.
+func loosened(before map[string][][]string, was string, f *build.FuncFacts) bool {
+	now := unkept(f.Params)
+	if tags, ok := before[was]; ok {
 		return !coversAll(now, unkept(tags))
 	}
 	for _, tags := range before {
@@ -372,9 +421,9 @@ func (p *Program) loosened(before map[string][][]string, c *compiled, maker, nam
 
 // undoable fails if code may be called later that relies on the refresh which a rollback takes back.
 func (g *Generation) undoable() error {
-	held := append(slices.Clone(g.held[g.depth-1]), g.orphans...)
-	for _, decl := range held {
-		if g.tight.Funcs[decl] >= uint32(g.depth) {
+	held := union(g.held[g.depth-1], g.orphans)
+	for _, decl := range slices.Sorted(maps.Keys(g.tight.Funcs)) {
+		if g.tight.Funcs[decl] >= uint32(g.depth) && link.Calls(held, decl) {
 			return &RefusedError{Symbol: decl, Reason: "lets more of its parameters escape before the refresh, and a function literal that was made since relies on it"}
 		}
 	}

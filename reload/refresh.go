@@ -78,11 +78,9 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		for _, decl := range leaks.generic {
 			fresh[decl] = true // all callers of generic code are in the recompile set
 		}
-		for _, decl := range leaks.callers {
-			if slices.Contains(from.orphans, decl) {
-				c.remove()
-				return nil, &RefusedError{Symbol: decl, Reason: "lets more of its parameters escape than before, and a function literal of a refresh that was rolled back relies on that"}
-			}
+		if err := leaks.refused(from.orphans); err != nil {
+			c.remove()
+			return nil, err
 		}
 		if more, err := req.inlined(c); err != nil {
 			c.remove()
@@ -102,7 +100,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 			}
 			continue
 		}
-		tight := p.tightened(ctx, known, c, fresh)
+		tight := p.tightened(ctx, known, c, fresh, req.Pairs)
 		start = time.Now()
 		out.result, err = link.Link(&link.Request{
 			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh, New: setOf(req.New), Anew: link.Anew(req.Anew), Renamed: req.Renamed, Makers: leaks.makers, Tight: tight,
@@ -115,6 +113,11 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		var refusal *link.Refusal
 		switch {
 		case err == nil:
+			all := leaks
+			all.callers = sortedKeys(difference(leaky, fresh))
+			if err := all.refused(out.result.Orphans); err != nil {
+				return nil, err
+			}
 			out.leaky, out.leaks = leaky, &leaks
 			return out, out.record(ctx, req, c, fresh)
 		case errors.As(err, &needWhole):
@@ -153,8 +156,9 @@ func methodTables(req *Request) []string {
 func (p *Program) recordedPairs(pairs []ClosurePair, apart map[place]bool) []ClosurePair {
 	pairs = slices.Clone(pairs)
 	for i := range pairs {
-		pairs[i].Apart = pairs[i].Apart || apart[place{pairs[i].NewFile, pairs[i].NewLine}]
-		pairs[i].OldFile, pairs[i].NewFile = p.Recorded(pairs[i].OldFile), p.Recorded(pairs[i].NewFile)
+		old, new := &pairs[i].Old, &pairs[i].New
+		pairs[i].Apart = pairs[i].Apart || apart[place{new.File, new.Line}]
+		old.File, new.File = p.Recorded(old.File), p.Recorded(new.File)
 	}
 	return pairs
 }
@@ -196,7 +200,7 @@ func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, fresh
 		tags:       maps.Clone(pr.known.tags),
 		tight:      pr.result.On,
 		held:       append(slices.Clip(pr.from.held), pr.result.Held),
-		orphans:    pr.from.orphans,
+		orphans:    union(pr.from.orphans, pr.result.Orphans),
 	}
 	if pr.to.tags == nil {
 		pr.to.tags = assumptions{} // a record has no empty one
@@ -215,7 +219,7 @@ func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, fresh
 			pr.to.inlining[decl] = Inlining{true, f.CanInline, f.Cost}
 		}
 	}
-	pr.to.assumed.tighten(c, pr.leaky, fresh, pr.leaks, func(decl string) ([][]string, bool) {
+	pr.to.assumed.tighten(c, pr.leaky, fresh, pr.leaks, continued(req.Pairs), func(decl string) ([][]string, bool) {
 		tags, ok, err := pr.program.built(ctx, decl)
 		return tags, ok && err == nil
 	})
@@ -239,6 +243,13 @@ func difference(a, b map[string]bool) map[string]bool {
 		}
 	}
 	return rest
+}
+
+// union returns what one or the other list has, sorted.
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func setOf(list []string) map[string]bool {
@@ -345,7 +356,7 @@ func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation,
 		Manifest: manifest, Recompiled: from.Recompiled, Joined: from.Joined,
 		undo: before.undo, depth: before.depth,
 		state: before.state.Undone(from.state), assumed: before.assumed, tags: before.tags, inlining: before.inlining, tight: before.tight,
-		held: held, orphans: slices.Concat(from.orphans, from.held[len(held)]),
+		held: held, orphans: union(from.orphans, from.held[len(held)]),
 	}
 	if to.Digest, err = p.save(from, to); err != nil {
 		return nil, Outcome{}, err
@@ -533,7 +544,7 @@ func compileStub(ctx context.Context, compiler *build.Compiler, p *Package, s *s
 			deps[pkg.Path] = archive
 		}
 	}
-	return compiler.Compile(ctx, build.Request{Package: p.Path, Files: s.Sources(), Deps: deps, Stub: true, Flags: build.FactFlags, Embed: p.Embed})
+	return compiler.Compile(ctx, build.Request{Package: p.Path, Files: s.Sources(), Deps: deps, Stub: true, Flags: slices.Concat(build.FactFlags, build.ClosureFlags), Embed: p.Embed})
 }
 
 // only returns the archives of some packages.

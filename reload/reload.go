@@ -36,6 +36,8 @@ type (
 	LineMove = link.LineMove
 	// A ClosurePair says that two function literals are the same one.
 	ClosurePair = link.ClosurePair
+	// A Literal is a function literal of the source.
+	Literal = link.Literal
 	// A Wrapper is a method that the compiler makes of another.
 	Wrapper = stub.Wrapper
 	// An Embed says what //go:embed directives embed.

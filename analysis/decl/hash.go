@@ -184,6 +184,14 @@ func HashNode(n ast.Node) Hash {
 	return Hash(h.sum)
 }
 
+// HashMeaning is HashNode where meaning says what some expressions are hashed as in place of their text.
+func HashMeaning(n ast.Node, meaning func(ast.Expr) string) Hash {
+	h := newHasher()
+	h.meaning = meaning
+	h.node(n)
+	return Hash(h.sum)
+}
+
 // value adds what a variable is initialised with.
 func (h *hasher) value(d *Decl) {
 	h.node(d.Value())

@@ -34,7 +34,37 @@ type Closure struct {
 	Literal  int       // its number among the function literals of the source, dead code and all, from 1; 0 for others
 	Sig      string    // parameters and results
 	Captures []Capture // in the order in which they lie in the closure
-	Body     decl.Hash
+	Body     decl.Hash // with what its names of constants and types stand for
+	Brief    bool      // called where it stands, or by go or defer: nobody can keep it
+	Deep     bool      // in another one, or in the body of a range-over-func loop
+	Words    []uint32  // some of what is written in Body, as hashes: how alike two bodies are
+}
+
+// maxWords bounds Closure.Words: those with the smallest hashes stand for all.
+const maxWords = 32
+
+// Parent returns the name of the closure that one of a name stands in; "" for that of the declared function.
+func Parent(name string) string {
+	for i := len(name) - 1; i > 0; i-- {
+		if name[i] == '.' || name[i] == '-' {
+			return name[:i]
+		}
+	}
+	return ""
+}
+
+// Alike says how much of two bodies is the same: from 0, nothing, to 1.
+func (c *Closure) Alike(d *Closure) float64 {
+	both := 0
+	for _, w := range c.Words {
+		if slices.Contains(d.Words, w) {
+			both++
+		}
+	}
+	if all := len(c.Words) + len(d.Words) - both; all > 0 {
+		return float64(both) / float64(all)
+	}
+	return 1
 }
 
 // Capture is one captured variable.
@@ -71,6 +101,7 @@ type walker struct {
 	closures []*Closure
 	captured [][]*types.Var // by closure
 	literals map[*ast.FuncLit]int
+	brief    map[*ast.FuncLit]bool // called where they stand
 	vars     map[*types.Var]*variable
 }
 
@@ -138,12 +169,20 @@ func initializerClosures(x ast.Expr, info *types.Info, sizes types.Sizes, releas
 
 func newWalker(root ast.Node, info *types.Info, sizes types.Sizes, release int, goVersion string) *walker {
 	w := &walker{
-		info: info, sizes: sizes, release: release, vars: make(map[*types.Var]*variable), literals: make(map[*ast.FuncLit]int),
+		info: info, sizes: sizes, release: release, vars: make(map[*types.Var]*variable), literals: make(map[*ast.FuncLit]int), brief: make(map[*ast.FuncLit]bool),
 		perLoop: goVersion == "" || version.Compare(goVersion, "go1.22") >= 0,
 	}
 	for i, lit := range decl.Literals(root) {
 		w.literals[lit] = i + 1
 	}
+	ast.Inspect(root, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			if lit, ok := ast.Unparen(call.Fun).(*ast.FuncLit); ok {
+				w.brief[lit] = true
+			}
+		}
+		return true
+	})
 	return w
 }
 
@@ -308,7 +347,7 @@ func (w *walker) enter(kind ClosureKind, sig *types.Signature, body decl.Hash) *
 	w.closures = append(w.closures, &Closure{Name: c.name, Kind: kind, Body: body})
 	w.captured = append(w.captured, nil)
 	if sig != nil {
-		w.closures[c.closure].Sig = describe(sig)
+		w.closures[c.closure].Sig = describeWhole(sig)
 	}
 	return c
 }
@@ -324,7 +363,7 @@ func (w *walker) leave(c *context, at int, lives bool) {
 		if name == "" {
 			name = v.Name()
 		}
-		clo.Captures = append(clo.Captures, Capture{Name: name, Type: describe(v.Type())})
+		clo.Captures = append(clo.Captures, Capture{Name: name, Type: describeWhole(v.Type())})
 		e := event{at: at, lives: lives, inReturn: w.fn.inReturn}
 		if w.fn == s.home {
 			e.depth = w.fn.loop
@@ -359,8 +398,9 @@ func (w *walker) literal(lit *ast.FuncLit, lives bool) {
 	if !ok {
 		return
 	}
-	c := w.enter(Literal, sig, decl.HashNode(lit.Body))
-	w.closures[c.closure].Literal = w.literals[lit]
+	c := w.enter(Literal, sig, decl.HashMeaning(lit.Body, func(x ast.Expr) string { return w.localMeaning(x, lit) }))
+	clo := w.closures[c.closure]
+	clo.Literal, clo.Brief, clo.Deep, clo.Words = w.literals[lit], w.brief[lit], w.fn.closure >= 0, wordsOf(lit.Body)
 	c.backward = backwardLabels(lit.Body)
 	at := w.tick()
 	w.fn = c
@@ -372,6 +412,44 @@ func (w *walker) literal(lit *ast.FuncLit, lives bool) {
 	}
 	w.stmts(lit.Body.List)
 	w.leave(c, at, lives)
+}
+
+// localMeaning says what a name stands for that the function around a literal declares and that is no variable.
+func (w *walker) localMeaning(x ast.Expr, lit *ast.FuncLit) string {
+	id, ok := x.(*ast.Ident)
+	if !ok {
+		return ""
+	}
+	obj := w.info.Uses[id]
+	if obj == nil || obj.Pkg() == nil || obj.Parent() == obj.Pkg().Scope() || lit.Pos() <= obj.Pos() && obj.Pos() < lit.End() {
+		return ""
+	}
+	switch obj := obj.(type) {
+	case *types.Const:
+		return obj.Name() + " " + describe(obj.Type()) + " " + obj.Val().ExactString()
+	case *types.TypeName:
+		return obj.Name() + " " + describeWhole(obj.Type())
+	}
+	return ""
+}
+
+// wordsOf returns the hashes of the names, literals and assignments in a body.
+func wordsOf(body *ast.BlockStmt) []uint32 {
+	var words []uint32
+	ast.Inspect(body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Ident, *ast.BasicLit:
+			words = append(words, uint32(decl.HashNode(n)))
+		case *ast.AssignStmt:
+			words = append(words, uint32(n.Tok))
+		case *ast.IncDecStmt:
+			words = append(words, uint32(n.Tok))
+		}
+		return true
+	})
+	slices.Sort(words)
+	words = slices.Compact(words)
+	return words[:min(len(words), maxWords)]
 }
 
 // fillModes decides how each captured variable is captured, once all of the function is known.

@@ -18,6 +18,8 @@ type printer struct {
 	b       []byte
 	tparams []*types.TypeParam // in the order in which they are met
 	open    []*types.Interface // being written
+	whole   bool               // of types in functions, all is written
+	locals  []*types.Named     // of those, the ones that were
 }
 
 // Fingerprint is a 64-bit FNV-1a hash of a description.
@@ -44,6 +46,14 @@ func (p *printer) pkg(pkg *types.Package) {
 // describe returns the text of a type.
 func describe(t types.Type) string {
 	var p printer
+	p.typ(t)
+	return string(p.b)
+}
+
+// describeWhole is describe where types that are declared in functions are written with what they are made of: their
+// names say too little.
+func describeWhole(t types.Type) string {
+	p := printer{whole: true}
 	p.typ(t)
 	return string(p.b)
 }
@@ -105,6 +115,12 @@ func (p *printer) named(t *types.Named) {
 	p.str(obj.Name())
 	if obj.Pkg() != nil && obj.Parent() != obj.Pkg().Scope() {
 		p.str("·") // a local type
+		if origin := t.Origin(); p.whole && !slices.Contains(p.locals, origin) {
+			p.locals = append(p.locals, origin)
+			p.str("{")
+			p.typ(origin.Underlying())
+			p.str("}")
+		}
 	}
 	p.args(t.TypeArgs())
 }

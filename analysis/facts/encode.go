@@ -86,7 +86,19 @@ func (w *writer) decl(d *Decl) {
 			w.b = append(w.b, byte(v.Mode))
 		}
 		w.fixed(uint64(c.Body))
+		w.b = append(w.b, boolByte(c.Brief), boolByte(c.Deep))
+		w.uint(len(c.Words))
+		for _, word := range c.Words {
+			w.uint(int(word))
+		}
 	}
+}
+
+func boolByte(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // Decode reads one package from the front of b and returns what follows it.
@@ -223,6 +235,10 @@ func (r *reader) decl() Decl {
 			c.Captures = append(c.Captures, Capture{Name: r.str(), Type: r.str(), Mode: Mode(r.enum(byte(Unproven)))})
 		}
 		c.Body = decl.Hash(r.fixed())
+		c.Brief, c.Deep = r.enum(1) == 1, r.enum(1) == 1
+		for range r.count() {
+			c.Words = append(c.Words, uint32(r.uint()))
+		}
 		d.Closures = append(d.Closures, c)
 	}
 	return d

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"go/ast"
 	"go/types"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/limeade-go/limeade/analysis"
-	"github.com/limeade-go/limeade/analysis/decl"
 	"github.com/limeade-go/limeade/analysis/edit"
 	"github.com/limeade-go/limeade/analysis/snapshot"
 	"github.com/limeade-go/limeade/reload"
@@ -378,9 +376,8 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		req.Pairs = append(req.Pairs, j.pairs(set)...)
 	}
 	for _, d := range j.report.Deleted {
-		for _, lit := range decl.Literals(d.Node) {
-			at := d.Parsed.Fset.Position(lit.Pos())
-			req.Pairs = append(req.Pairs, reload.ClosurePair{OldFile: at.Filename, OldLine: at.Line})
+		for _, lit := range placesOf(d.Parsed.Fset, d.Parsed.Syntax, d.Node) {
+			req.Pairs = append(req.Pairs, reload.ClosurePair{Old: lit})
 		}
 	}
 	return req, nil
@@ -503,66 +500,4 @@ func methodOf(set analysis.PackageSet, name string) (reload.Wrapper, bool) {
 	m, _, _ := types.LookupFieldOrMethod(types.NewPointer(obj.Type()), true, set.Checked.Types, method)
 	fn, ok := m.(*types.Func)
 	return reload.Wrapper{Type: obj, Method: fn}, ok
-}
-
-// pairs says which function literals of the old and the new source are the same ones.
-func (j *job) pairs(set analysis.PackageSet) []reload.ClosurePair {
-	var pairs []reload.ClosurePair
-	add := func(old *located, new ast.Node, matches []analysis.ClosureMatch) {
-		if old == nil {
-			return
-		}
-		before, after := decl.Literals(old.node), decl.Literals(new)
-		kept, came := make([]bool, len(before)), make([]bool, len(after))
-		pair := func(o, n int, apart bool) {
-			p := reload.ClosurePair{Apart: apart}
-			if o > 0 {
-				at := old.fset.Position(before[o-1].Pos())
-				p.OldFile, p.OldLine, kept[o-1] = at.Filename, at.Line, true
-			}
-			if n > 0 {
-				at := set.Checked.Fset.Position(after[n-1].Pos())
-				p.NewFile, p.NewLine, came[n-1] = at.Filename, at.Line, true
-			}
-			pairs = append(pairs, p)
-		}
-		for _, m := range matches {
-			if m.OldLiteral > 0 && m.NewLiteral > 0 {
-				pair(m.OldLiteral, m.NewLiteral, m.Apart)
-			}
-		}
-		for i := range before {
-			if !kept[i] {
-				pair(i+1, 0, false)
-			}
-		}
-		for i := range after {
-			if !came[i] {
-				pair(0, i+1, false)
-			}
-		}
-	}
-	for _, f := range set.Funcs {
-		if slices.Contains(set.Rerun, f.Decl) {
-			continue // it begins anew, and what has its number in the old source may be another one
-		}
-		if f.Syntax != nil {
-			matches := f.Closures
-			if slices.Contains(j.report.New, f.Decl) {
-				matches = nil
-			}
-			if old := j.report.Renamed[f.Decl]; old != "" {
-				f.ID.Name = old[strings.LastIndexByte(old, '.')+1:]
-			}
-			add(j.oldFunc(set.Path, f), f.Syntax, matches)
-		}
-	}
-	done := map[ast.Expr]bool{} // it may be that of several variables
-	for _, init := range set.Initializers {
-		if !done[init.Value] {
-			done[init.Value] = true
-			add(j.oldVar(set.Path, init), init.Value, init.Closures)
-		}
-	}
-	return pairs
 }

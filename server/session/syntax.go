@@ -12,6 +12,7 @@ import (
 // A located node is syntax with the positions that belong to it.
 type located struct {
 	node ast.Node
+	file *ast.File
 	fset *token.FileSet
 }
 
@@ -25,11 +26,11 @@ func (j *job) oldFunc(path string, f analysis.Func) *located {
 		case fn == nil || d.Name != f.ID.Name || d.Recv != f.ID.Recv:
 		case f.Object == nil || !isInit(f.Object) || d.N == f.ID.N && f.Reason == analysis.Changed:
 			if d.ID == f.ID {
-				return &located{fn, d.Parsed.Fset}
+				return &located{fn, d.Parsed.Syntax, d.Parsed.Fset}
 			}
 		case f.Reason != analysis.Changed && decl.HashNode(fn.Body) == decl.HashNode(f.Syntax.Body):
 			if same == nil || d.N == f.ID.N {
-				same = &located{fn, d.Parsed.Fset}
+				same = &located{fn, d.Parsed.Syntax, d.Parsed.Fset}
 			}
 		}
 	}
@@ -43,7 +44,7 @@ func isInit(fn *types.Func) bool { return fn.Name() == "init" && fn.Signature().
 func (j *job) oldVar(path string, init analysis.Initializer) *located {
 	for _, d := range decl.Load(j.old, path).Decls() {
 		if d.Kind == decl.Var && d.ID == init.ID {
-			return &located{d.Value(), d.Parsed.Fset}
+			return &located{d.Value(), d.Parsed.Syntax, d.Parsed.Fset}
 		}
 	}
 	return nil

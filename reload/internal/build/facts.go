@@ -66,6 +66,10 @@ const Kept = "kept"
 // FactFlags make the compiler say what ParseFacts reads.
 var FactFlags = []string{"-m=2", "-d=escapemutationscalls=1", "-dwarf=false"}
 
+// ClosureFlags keep the compiler from making function literals over again where their function is inlined: there is one
+// form of each in the functions that it compiles.
+var ClosureFlags = []string{"-d=inlfuncswithclosures=0"}
+
 // factsSchema is part of the key under which facts are kept.
 const factsSchema = "facts 2"
 

@@ -55,6 +55,13 @@ func (l *linker) callee(r object.Reloc) *node {
 		return nil
 	}
 	if def := l.definition(r.Sym); def.Kind() == object.Text {
+		if def.IsContentHashed() {
+			t, err := l.existing(r.Sym)
+			if err != nil {
+				return nil
+			}
+			return t.node
+		}
 		if n := l.byKey[keyOf(def)]; n != nil {
 			return n
 		}

@@ -51,10 +51,14 @@ func (l *linker) checkInlined() error {
 		for _, s := range l.host.holders(decl) {
 			key := keyOf(s)
 			entry, live := l.address(key)
+			if s.IsContentHashed() {
+				entry, live = l.host.Index.AddrOf(s)
+				entry += l.state.Bias
+			}
 			if !live || l.byKey[key] != nil || l.rootAt(entry) != nil {
 				continue
 			}
-			if _, replaced := l.state.Bodies[entry]; replaced || l.endsByItself(s.Name()) {
+			if _, replaced := l.state.Bodies[entry]; replaced || l.endsByItself(s.Name()) || l.isOrphan(entry) {
 				continue
 			}
 			known := false

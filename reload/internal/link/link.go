@@ -49,6 +49,8 @@ type Host struct {
 	onceHolders   sync.Once
 	byInlined     map[string][]object.Sym // functions that have a declaration inlined
 	onceLiterals  sync.Once
+	onceHashed    sync.Once
+	hashedText    map[uint64]object.Sym // function literals without a name of their own, by link-time address
 	onceCaches    sync.Once
 	cacheList     []hostCache
 	literals      map[uint64]image.Func   // by address of their runtime._func
@@ -118,15 +120,22 @@ type LineMove struct {
 	Delta         int
 }
 
-// A ClosurePair says that the function literal that began at OldLine and the one that begins at
-// NewLine are the same one, with the same captured variables. One that came or went has no other: there,
-// file and line are zero. There is a pair for each literal of the functions that are compiled again.
+// A ClosurePair says that a function literal of the old source goes on as one of the new source, with the same captured
+// variables. One that came, or that does not go on, has no other. There is a pair for each literal of the functions that
+// are compiled again.
 type ClosurePair struct {
-	OldFile string
-	OldLine int
-	NewFile string
-	NewLine int
-	Apart   bool // closures that exist keep their code all the same: they do not outlive the code that made them
+	Old, New Literal
+	Told     bool // the compiler says whether closures may outlive the code that makes them
+	Apart    bool // closures that exist keep their code all the same: they do not outlive the code that made them
+}
+
+// A Literal is a function literal of the source; the zero one is none.
+type Literal struct {
+	File string
+	Line int    // where it begins
+	Name string // its link name in the function that it stands in; "" for what initialises variables, and for dead code
+	Nth  int    // its number among the literals that begin in the line, from 0
+	Of   int    // how many these are
 }
 
 // A Result is a patch and what the process holds once it is applied.
@@ -135,6 +144,8 @@ type Result struct {
 	State *State
 	Stats Stats
 	Reliance
+	// Orphans are the functions, by link name, that function literals call which do not go on: their closures may live.
+	Orphans []string
 }
 
 // Stats counts what a patch holds.

@@ -14,9 +14,9 @@ import (
 
 // A function literal has several forms in a process: its own, and one in each function that its
 // function was inlined into, init functions and initialisers among them. All forms find the captured
-// variables in the same places, and none knows more of them than the others. So a form whose function
-// is not compiled again goes on with the new code of another one. Forms of generic code serve one shape
-// each, and hold a dictionary.
+// variables in the same places. Its own form knows nothing of them; the others may have been compiled for
+// the values that they have there. So all closures that exist go on with the new code of its own form. Forms of
+// generic code serve one shape each, and hold a dictionary.
 
 // literal matches the names of function literals, and those of what is made in them.
 var literal = regexp.MustCompile(`\.func\d+(\..*)?$`)
@@ -62,8 +62,9 @@ type spot struct {
 	line int
 }
 
-func (p ClosurePair) from() spot { return spot{p.OldFile, p.OldLine} }
-func (p ClosurePair) to() spot   { return spot{p.NewFile, p.NewLine} }
+func (p Literal) spot() spot { return spot{p.File, p.Line} }
+
+func (p Literal) none() bool { return p.Line == 0 }
 
 // spotOf returns where the source of a function of a stub begins.
 func (l *linker) spotOf(s object.Sym) (spot, error) {
@@ -79,9 +80,9 @@ func (l *linker) spotOf(s object.Sym) (spot, error) {
 	return spot{declFile(spans, line), line}, nil
 }
 
-// adoptLiterals gives new code to every live form of the function literals that the refresh is about.
-// One that is left behind would be a wrong answer later on. sameDicts says that the new code can serve
-// closures that hold a dictionary.
+// adoptLiterals gives new code to every live form of the function literals that the refresh is about, and takes note of
+// those that do not go on. A form that is left behind would be a wrong answer later on. sameDicts says that the new code
+// can serve closures that hold a dictionary.
 func (l *linker) adoptLiterals(sameDicts bool) error {
 	replaced := map[uint64]bool{}
 	made := map[spot][]*root{}
@@ -97,63 +98,314 @@ func (l *linker) adoptLiterals(sameDicts bool) error {
 			made[at] = append(made[at], r)
 		}
 	}
-	began, begin, went := map[spot]int{}, map[spot]int{}, map[[2]spot]int{} // how many literals
+	from := map[spot][]ClosurePair{}
 	for _, p := range l.req.Pairs {
-		began[p.from()]++
-		begin[p.to()]++
-		went[[2]spot{p.from(), p.to()}]++
+		if at := p.Old.spot(); !p.Old.none() {
+			from[at] = append(from[at], p)
+		}
 	}
-	done := map[spot]bool{}
 	for _, p := range l.req.Pairs {
-		from, to := p.from(), p.to()
-		if p.OldLine == 0 || p.NewLine == 0 || p.Apart || done[from] {
+		at := p.Old.spot()
+		pairs := from[at]
+		if len(pairs) == 0 {
 			continue // nothing goes on, or all literals of the line have
 		}
-		done[from] = true
-		count := began[from]
-		if begin[to] != count || went[[2]spot{from, to}] != count {
-			count = 0 // some came, went, or moved to other lines
-		}
-		live, err := l.liveLiterals(from)
+		delete(from, at)
+		live, err := l.liveLiterals(at)
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(live, func(f form) bool { return !replaced[f.entry] }) {
-			continue
-		}
-		for i, r := range match(live, made[to], count, sameDicts) {
-			switch f := live[i]; {
-			case replaced[f.entry]:
-			case r == nil:
-				return refuse(f.body.Name, "is a function literal of the edit, made where it cannot be compiled again")
+		fates := fatesOf(live, pairs)
+		for i, f := range live {
+			p := fates[i]
+			switch {
+			case replaced[f.entry] || p != nil && p.Apart:
+			case p == nil:
+				return refuse(f.body.Name, "is a function literal of the edit that cannot be told from others of its line")
+			case *p == other:
+			case p.New.none():
+				l.orphan(f)
 			default:
+				r := l.codeFor(f, p.New, made[p.New.spot()], sameDicts)
+				if r == nil {
+					return refuse(f.body.Name, "is a function literal of the edit, made where it cannot be compiled again")
+				}
 				l.roots = append(l.roots, &root{node: r.node, entry: f.entry, old: f.body, adopted: true})
 			}
 		}
 	}
-	return l.forgetLiterals(began, went)
+	return nil
 }
 
-// forgetLiterals takes note that the source has no such literals any more as begin in some lines: others may begin
-// there one day.
-func (l *linker) forgetLiterals(began map[spot]int, went map[[2]spot]int) error {
-	for from, count := range began {
-		if from.line == 0 || went[[2]spot{from, {}}] != count {
+// other stands for a literal that begins in a line of the edit and is no part of it.
+var other = ClosurePair{}
+
+// fatesOf finds out which of the literals that begin in a line each live form is of; nil where that cannot be told. Those
+// of the function that they stand in are known by their names. A function that they were inlined into numbers them
+// as all that it makes, in their order.
+func fatesOf(live []form, pairs []ClosurePair) []*ClosurePair {
+	fates := make([]*ClosurePair, len(live))
+	nth := make([]*ClosurePair, pairs[0].Old.Of)
+	for i := range nth {
+		nth[i] = &other
+	}
+	allGone := len(pairs) == len(nth)
+	for i, p := range pairs {
+		nth[p.Old.Nth] = &pairs[i]
+		allGone = allGone && p.New.none()
+	}
+	// Each time that a function was compiled it numbered them anew; the tables tell these times apart.
+	type making struct {
+		of     string
+		tables FileTables
+	}
+	forms := map[making][]int{}
+	for i, f := range live {
+		if len(nth) == 1 || allGone {
+			fates[i] = nth[0]
 			continue
 		}
-		live, err := l.liveLiterals(from)
-		if err != nil {
-			return err
+		name := withoutInstance(f.body.Name)
+		if k := slices.IndexFunc(pairs, func(p ClosurePair) bool { return p.Old.Name == name }); k >= 0 {
+			fates[i] = &pairs[k]
+			continue
 		}
-		for _, f := range live {
-			if b, ok := l.state.Bodies[f.entry]; ok {
-				b.File = ""
-				l.state.Bodies[f.entry] = b
+		var nested []int
+		for k, p := range pairs {
+			if madeInlined(name, p.Old.Name) {
+				nested = append(nested, k)
 			}
-			l.state.Lines[f.body.Func] = Lines{}
+		}
+		if len(nested) == 1 {
+			fates[i] = &pairs[nested[0]]
+			continue
+		}
+		of, _ := numbers(f.body.Name)
+		by := making{of, f.body.Tables}
+		forms[by] = append(forms[by], i)
+	}
+	for _, list := range forms {
+		if len(list) != len(nth) {
+			continue
+		}
+		slices.SortFunc(list, func(a, b int) int { return compareNumbers(live[a].body.Name, live[b].body.Name) })
+		for i, at := range list {
+			fates[at] = nth[i]
 		}
 	}
+	return fates
+}
+
+// codeFor finds the new code of a live form of a literal among what the stubs have for the line of its new one: that of
+// its own form; nil if there is none. What initialises variables has no other.
+func (l *linker) codeFor(f form, to Literal, made []*root, sameDicts bool) *root {
+	of, _ := numbers(f.body.Name)
+	generic := isInstance(of)
+	if generic && !sameDicts {
+		return nil
+	}
+	var initialisers []*root
+	for _, r := range made {
+		name := r.node.key.Name
+		by, _ := numbers(name)
+		switch {
+		case isInitialiserLiteral(name):
+			initialisers = append(initialisers, r)
+		case withoutInstance(name) == to.Name && instanceOf(by) == instanceOf(of) && l.isOwn(r.node.sym):
+			return r
+		}
+	}
+	slices.SortFunc(initialisers, func(a, b *root) int { return compareNumbers(a.node.key.Name, b.node.key.Name) })
+	switch {
+	case to.Name != "" || generic || len(initialisers) == 0:
+		return nil
+	case to.Of == 1:
+		return initialisers[0]
+	case len(initialisers) == to.Of:
+		return initialisers[to.Nth]
+	}
 	return nil
+}
+
+// instanceOf returns the type arguments in the name of a function, of the innermost one that was inlined; "" if it has none.
+func instanceOf(name string) string {
+	if !strings.HasSuffix(name, "]") {
+		return ""
+	}
+	depth := 0
+	for i := len(name) - 1; i >= 0; i-- {
+		switch name[i] {
+		case ']':
+			depth++
+		case '[':
+			if depth--; depth == 0 {
+				return name[i:]
+			}
+		}
+	}
+	return ""
+}
+
+// isOwn reports whether the code of a literal in a stub is its own form. Where all forms are called the same, it is the
+// one that the function makes which it stands in.
+func (l *linker) isOwn(s object.Sym) bool {
+	if !s.IsContentHashed() {
+		return true
+	}
+	if l.own == nil {
+		l.own = map[object.Sym]bool{}
+		for o := range l.stubObjs {
+			for i := range o.NumDefs() {
+				if s := o.Sym(i); s.Kind() == object.Text && !s.IsContentHashed() {
+					l.noteOwn(s, s.Name())
+				}
+			}
+		}
+	}
+	return l.own[s]
+}
+
+// noteOwn notes the literals of a function that its code makes, or that of others of them.
+func (l *linker) noteOwn(s object.Sym, fn string) {
+	for r := range s.Relocs() {
+		lit := codeOf(r.Sym)
+		if lit.IsZero() || !lit.IsContentHashed() || lit.Kind() != object.Text || l.own[lit] {
+			continue
+		}
+		if rest, ok := strings.CutPrefix(lit.Name(), fn); ok && ownLiteral.MatchString(rest) {
+			l.own[lit] = true
+			l.noteOwn(lit, fn)
+		}
+	}
+}
+
+// orphan takes note that a live form of a literal is of no literal that the source has: others may begin in its line one
+// day. Closures of it go on with its code, on the strength of what that knows of the functions it calls.
+func (l *linker) orphan(f form) {
+	if b, ok := l.state.Bodies[f.entry]; ok {
+		b.File = ""
+		l.state.Bodies[f.entry] = b
+	}
+	l.state.Lines[f.body.Func] = Lines{}
+	for _, r := range l.roots {
+		if r.entry == 0 && r.old.Hi == 0 && r.node.key.Name == f.body.Name {
+			r.old = f.body // whoever is in that code is in old code
+			break
+		}
+	}
+	seen := map[string]bool{}
+	var visit func(name string, def object.Sym)
+	visit = func(name string, def object.Sym) {
+		if seen[name] {
+			return
+		}
+		seen[name] = true
+		calls, born := l.req.State.Calls[name]
+		if def.IsZero() && !born {
+			l.orphans[anything] = true // its code is not known
+			return
+		}
+		for _, fn := range calls {
+			l.orphans[fn] = true
+			// It may be called at its own address, whatever became of its name.
+			if _, ok := l.req.State.Born[Key{fn, object.ABIInternal}]; ok || isLiteral(fn) {
+				visit(fn, l.host.Library.Lookup(fn, object.ABIInternal))
+			}
+		}
+		if def.IsZero() {
+			return
+		}
+		for r := range def.Relocs() {
+			if r.Sym.IsZero() {
+				continue
+			}
+			callee := codeOf(r.Sym)
+			if r.Type == object.Call || isLiteral(callee.Name()) {
+				l.orphans[callee.Name()] = true
+			}
+			if isLiteral(callee.Name()) {
+				visit(callee.Name(), l.host.Library.Resolve(callee))
+			}
+		}
+	}
+	visit(f.body.Name, l.host.textAt(f))
+}
+
+// codeOf returns the function of a func value that has a symbol of its own, and any other symbol as it is.
+func codeOf(s object.Sym) object.Sym {
+	if !s.IsZero() && s.IsDef() && strings.HasSuffix(s.Name(), "·f") && s.NumRelocs() > 0 {
+		return s.Reloc(0).Sym
+	}
+	return s
+}
+
+// textAt returns the build's object code of a form, the zero Sym if it has newer code.
+func (h *Host) textAt(f form) object.Sym {
+	if s := h.Library.Lookup(f.body.Name, object.ABIInternal); !s.IsZero() {
+		return s
+	}
+	h.onceHashed.Do(func() {
+		h.hashedText = map[uint64]object.Sym{}
+		for _, path := range h.Locals {
+			pkg := h.Library.Package(path)
+			if pkg == nil {
+				continue
+			}
+			for _, o := range pkg.Objects {
+				for i := range o.NumDefs() {
+					if s := o.Sym(i); s.Kind() == object.Text && s.IsContentHashed() {
+						if addr, ok := h.Index.AddrOf(s); ok {
+							h.hashedText[addr] = s
+						}
+					}
+				}
+			}
+		}
+	})
+	return h.hashedText[f.image]
+}
+
+// anything is what an orphan calls of which nothing is known.
+const anything = "*"
+
+// Calls reports whether orphans may call a declaration where it has its newest code.
+func Calls(orphans []string, decl string) bool {
+	return slices.ContainsFunc(orphans, func(fn string) bool { return fn == anything || !isLiteral(fn) && slices.Contains(owners(fn), decl) })
+}
+
+// CallsInstance reports whether orphans may call generic code without its dictionary.
+func CallsInstance(orphans []string, decl string) bool {
+	return slices.ContainsFunc(orphans, func(fn string) bool { return isPlainInstance(fn) && slices.Contains(owners(fn), decl) })
+}
+
+// Makes reports whether orphans may make or call function literals of a declaration.
+func Makes(orphans []string, decl string) bool {
+	return slices.ContainsFunc(orphans, func(fn string) bool { return fn == anything || isLiteral(fn) && isMadeBy(fn, decl) })
+}
+
+// isOrphan reports whether the code at an entry is of a literal that the source does not have any more.
+func (l *linker) isOrphan(entry uint64) bool {
+	f, ok := l.host.Image.FuncAt(entry - l.state.Bias)
+	if !ok {
+		return false
+	}
+	lines, moved := l.state.Lines[f.Addr()+l.state.Bias]
+	return moved && lines.File == "" && lines.StartLine == 0
+}
+
+// takeOver leaves what a function of some name was before to the one that goes on from there.
+func (l *linker) takeOver() {
+	went := map[uint64]bool{}
+	for _, r := range l.roots {
+		if r.entry != 0 {
+			went[r.old.Func] = true
+		}
+	}
+	for _, r := range l.roots {
+		if r.entry == 0 && went[r.old.Func] {
+			r.old = Body{}
+		}
+	}
 }
 
 // remade returns the new code of a function literal of an initialiser that the process lacks, and which the refresh is
@@ -163,13 +415,13 @@ func (l *linker) remade(base object.Sym) (object.Sym, error) {
 	if err != nil {
 		return base, err
 	}
-	var to []spot
+	var pairs []ClosurePair
 	for _, p := range l.req.Pairs {
-		if p.from() == from {
-			to = append(to, p.to())
+		if p.Old.spot() == from {
+			pairs = append(pairs, p)
 		}
 	}
-	if len(to) == 0 {
+	if len(pairs) == 0 {
 		return base, nil
 	}
 	var was, is []object.Sym
@@ -181,15 +433,38 @@ func (l *linker) remade(base object.Sym) (object.Sym, error) {
 		}
 	}
 	for _, r := range l.roots {
-		if is, err = l.appendMade(is, r.node.sym, to[0]); err != nil {
+		if is, err = l.appendMade(is, r.node.sym, pairs[0].New.spot()); err != nil {
 			return base, err
 		}
 	}
+	if pairs[0].Old.Of == 1 && pairs[0].New.Of == 1 && len(is) == 1 {
+		return is[0], nil
+	}
+	own := func(s object.Sym) bool {
+		_, rest, _ := strings.Cut(s.Name(), ".init")
+		return ownLiteral.MatchString(rest)
+	}
+	if !own(base) { // its literal was made in one that was inlined: the only one there
+		at := slices.DeleteFunc(slices.Clone(was), func(s object.Sym) bool { return !own(s) || !madeInlined(base.Name(), s.Name()) })
+		if len(at) == 1 {
+			base = at[0]
+		}
+	}
+	was = slices.DeleteFunc(was, func(s object.Sym) bool { return !own(s) })
 	i := slices.Index(was, base)
-	if i < 0 || len(was) != len(is) || slices.ContainsFunc(to, func(at spot) bool { return at != to[0] }) {
+	if i < 0 || len(was) != len(is) || slices.ContainsFunc(pairs, func(p ClosurePair) bool { return p.New.spot() != pairs[0].New.spot() }) {
 		return base, refuse(base.Name(), "is a function literal of the edit that the process lacks, and cannot be told from others of its line")
 	}
 	return is[i], nil
+}
+
+// madeInlined reports whether a form of a literal may be that of one in another literal, which was inlined where the form
+// is made: "p.G.F.func1.func2" may be "p.F.func1.1".
+func madeInlined(form, own string) bool {
+	of, _ := numbers(form)
+	outer, ok := withoutPackage(own)
+	i := strings.LastIndexByte(outer, '.')
+	return ok && i > 0 && isLiteral(own[:len(own)-len(outer)+i]) && strings.HasSuffix(of, "."+outer[:i])
 }
 
 // appendMade appends a function literal of an initialiser to those that begin in a line, in the order of their numbers.
@@ -210,6 +485,7 @@ func (l *linker) appendMade(list []object.Sym, s object.Sym, at spot) ([]object.
 type form struct {
 	entry uint64
 	body  Body
+	image uint64 // the entry at link time, of one that has the code of the build; 0 for others
 }
 
 // liveLiterals returns the function literals whose live code was compiled from source that begins in a line.
@@ -217,7 +493,7 @@ func (l *linker) liveLiterals(at spot) ([]form, error) {
 	var list []form
 	for entry, b := range l.state.Bodies {
 		if b.File == at.file && b.StartLine == at.line && isLiteral(b.Name) && !b.Wrapper {
-			list = append(list, form{entry, b})
+			list = append(list, form{entry: entry, body: b})
 		}
 	}
 	bias := l.state.Bias
@@ -244,7 +520,7 @@ func (l *linker) liveLiterals(at spot) ([]form, error) {
 			return nil, err
 		}
 		if b.File == at.file && !b.Wrapper {
-			list = append(list, form{entry, b})
+			list = append(list, form{entry, b, f.Entry})
 		}
 	}
 	slices.SortFunc(list, func(a, b form) int { return cmp.Compare(a.entry, b.entry) })
@@ -263,57 +539,6 @@ func (h *Host) literal(fn uint64) (image.Func, bool) {
 	})
 	f, ok := h.literals[fn]
 	return f, ok
-}
-
-// match finds the new code of each live literal of a line among what the stubs have for that line; nil
-// where it cannot be told. count says how many literals begin there, 0 if that is not what it was: a
-// function numbers all that it makes.
-func match(live []form, made []*root, count int, sameDicts bool) []*root {
-	code := map[string][]*root{} // by the function that makes the literals
-	for _, r := range made {
-		of, _ := numbers(r.node.key.Name)
-		code[of] = append(code[of], r)
-	}
-	found := make([]*root, len(live))
-	if count == 0 {
-		return found
-	}
-	plain := "" // one of them that is not generic
-	for of, list := range code {
-		slices.SortFunc(list, func(a, b *root) int { return compareNumbers(a.node.key.Name, b.node.key.Name) })
-		if (count == 1 || len(list) == count) && !isInstance(of) && (plain == "" || of < plain) {
-			plain = of
-		}
-	}
-	// Each time that a function was compiled it numbered them anew; the tables tell these times apart.
-	type making struct {
-		of     string
-		tables FileTables
-	}
-	forms := map[making][]int{}
-	for i, f := range live {
-		of, _ := numbers(f.body.Name)
-		by := making{of, f.body.Tables}
-		forms[by] = append(forms[by], i)
-	}
-	for by, list := range forms {
-		from := code[plain]
-		if isInstance(by.of) {
-			if from = code[by.of]; !sameDicts {
-				continue
-			}
-		}
-		slices.SortFunc(list, func(a, b int) int { return compareNumbers(live[a].body.Name, live[b].body.Name) })
-		for i, at := range list {
-			switch {
-			case count == 1 && len(from) > 0:
-				found[at] = from[0]
-			case len(list) == count && len(from) == count:
-				found[at] = from[i]
-			}
-		}
-	}
-	return found
 }
 
 func isInstance(name string) bool { return strings.Contains(name, "[") }

@@ -99,6 +99,8 @@ type linker struct {
 	extendedTypes []extended
 
 	reliance Reliance
+	orphans  map[string]bool     // see Result.Orphans
+	own      map[object.Sym]bool // see isOwn
 
 	needWhole map[string]bool
 	needBody  map[string]bool
@@ -139,6 +141,7 @@ func newLinker(req *Request) (*linker, error) {
 		byItab:    map[string]*itab{},
 		needWhole: map[string]bool{},
 		needBody:  map[string]bool{},
+		orphans:   map[string]bool{},
 		joining:   map[*object.Package]bool{},
 		extends:   map[string]bool{},
 	}
@@ -178,6 +181,7 @@ func keyOf(s object.Sym) Key {
 type contentKey struct {
 	hash object.ContentHash
 	size uint32
+	stub bool // of code: whether a stub has it, in place of the build
 }
 
 // A class says how a definition or reference is resolved.
@@ -201,7 +205,7 @@ func (l *linker) classify(s object.Sym) class {
 // numbered anew in each compile (pkg..stmp_3, pkg.f.jump1, …), so they never match the process's.
 //
 // Itabs are content-addressed in object files, but the runtime compares their addresses. So are function
-// literals from Go 1.27 on, but closures that exist must get to know their new code.
+// literals from Go 1.27 on: see findLiteral.
 func classify(s object.Sym) class {
 	name := s.Name()
 	switch {
@@ -277,7 +281,7 @@ func (l *linker) find(s object.Sym, add bool) (target, error) {
 	}
 	switch l.classify(sym) {
 	case content:
-		id := contentKey{sym.ContentHash(), sym.Size()}
+		id := contentKey{hash: sym.ContentHash(), size: sym.Size()}
 		if n := l.byHash[id]; n != nil || !add {
 			return target{node: n}, nil
 		}
@@ -299,6 +303,9 @@ func (l *linker) find(s object.Sym, add bool) (target, error) {
 		return target{node: l.add(sym)}, nil
 	}
 
+	if sym.IsContentHashed() && sym.Kind() == object.Text {
+		return l.findLiteral(s, sym, add)
+	}
 	key := keyOf(sym)
 	if n := l.byKey[key]; n != nil && (l.fresh[key] || !l.inProcess(key)) {
 		return target{node: n}, nil
@@ -319,6 +326,37 @@ func (l *linker) find(s object.Sym, add bool) (target, error) {
 		l.byKey[key] = n
 		return target{node: n}, nil
 	}
+}
+
+// findLiteral resolves a reference to a function literal that has no name of its own: all forms of a literal are called
+// the same, and each has what it knows of the captured variables compiled into it. A stub's code makes its own.
+func (l *linker) findLiteral(s, def object.Sym, add bool) (target, error) {
+	if l.stubObjs[s.Obj] != nil && s.IsContentHashed() {
+		def = s
+	}
+	id := contentOf(def, l.stubObjs[def.Obj] != nil)
+	if n := l.byHash[id]; n != nil {
+		return target{node: n}, nil
+	}
+	if addr, ok := l.host.Index.AddrOf(def); ok && !id.stub {
+		return target{addr: addr + l.state.Bias}, nil
+	}
+	if !add {
+		return target{}, nil
+	}
+	if !id.stub {
+		var err error
+		if def, err = l.choose(keyOf(def), def); err != nil {
+			return target{}, err
+		}
+	}
+	n := l.add(def)
+	l.byHash[id] = n
+	return target{node: n}, nil
+}
+
+func contentOf(s object.Sym, stub bool) contentKey {
+	return contentKey{s.ContentHash(), s.Size(), stub}
 }
 
 // zeroSized returns where variables without size lie, all at the same address (cmd/link/internal/ld/data.go,

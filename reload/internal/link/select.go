@@ -106,6 +106,7 @@ func (l *linker) selectRoots() error {
 	if err := l.adoptLiterals(len(changedDicts) == 0); err != nil {
 		return err
 	}
+	l.takeOver()
 	if err := l.checkInlined(); err != nil {
 		return err
 	}
@@ -166,6 +167,12 @@ func (h *Host) instances(decl string) []string {
 func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bool) error {
 	key := keyOf(s)
 	n := l.rootNode(s)
+	if s.IsContentHashed() {
+		if !slices.ContainsFunc(l.roots, func(r *root) bool { return r.node == n }) {
+			l.roots = append(l.roots, &root{node: n})
+		}
+		return nil // the name is that of other forms too; closures that exist get to know it by adoption
+	}
 	l.byKey[key] = n
 	r := &root{node: n}
 	entry, live := l.address(key)
@@ -197,10 +204,10 @@ func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bo
 		if err := l.checkCall(key, s); err != nil {
 			return err
 		}
-	case transient.MatchString(rest):
+	case transient.MatchString(rest), isInlined(rest):
 		l.fresh[key] = true
 	default:
-		same, err := l.sameClosure(r.old, s, !isInlined(rest))
+		same, err := l.sameClosure(r.old, s)
 		if err != nil {
 			return err
 		}
@@ -216,9 +223,6 @@ func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bo
 		if fv := l.lib.Lookup(key.Name+"·f", 0); fv.Obj != nil && l.stubObjs[fv.Obj] != nil {
 			l.byKey[Key{Name: key.Name + "·f"}] = l.add(fv)
 		}
-	}
-	if other := l.rootAt(r.entry); other != nil {
-		return l.shareEntry(other, r)
 	}
 	l.roots = append(l.roots, r)
 	return nil
@@ -239,33 +243,13 @@ func (l *linker) rootAt(entry uint64) *root {
 	return l.roots[i]
 }
 
-// shareEntry decides for two function literals that are one function of the process: forms of one literal can
-// go on with the code of either.
-func (l *linker) shareEntry(first, second *root) error {
-	if first.node == second.node {
-		return nil
-	}
-	a, err := l.spotOf(first.node.sym)
-	if err != nil {
-		return err
-	}
-	b, err := l.spotOf(second.node.sym)
-	if err != nil {
-		return err
-	}
-	if a != b {
-		return refuse(second.node.key.Name, "has the same code as %s in the running program, and another one from now on", first.node.key.Name)
-	}
-	return nil
-}
-
-// rootNode puts a root's code into the patch. From Go 1.27 on function literals are content-addressed: those of
-// equal code are one function.
+// rootNode puts a root's code into the patch. From Go 1.27 on the forms that a function literal has where its function
+// was inlined are content-addressed: those of equal code are one function.
 func (l *linker) rootNode(s object.Sym) *node {
 	if !s.IsContentHashed() {
 		return l.add(s)
 	}
-	id := contentKey{s.ContentHash(), s.Size()}
+	id := contentOf(s, true)
 	n := l.byHash[id]
 	if n == nil {
 		n = l.add(s)
@@ -323,29 +307,20 @@ func (l *linker) body(name string, entry uint64) (Body, error) {
 	return b, nil
 }
 
-// sameClosure reports whether a function literal of the new source is the one that the live code of the same
-// name was compiled from, so that closures which exist already may run the new code. Names are reliable in the
-// function that the literal stands in; where that was inlined they shift, and several literals of one line
-// cannot be told apart. One that was inlined from a function that is not compiled again is never the same:
-// closures that exist go on with the old code, which says what the new one says.
-func (l *linker) sameClosure(old Body, s object.Sym, own bool) (bool, error) {
+// sameClosure reports whether a function literal of the new source is the one that the live code of the same name was
+// compiled from, so that closures which exist already may run the new code.
+func (l *linker) sameClosure(old Body, s object.Sym) (bool, error) {
 	at, err := l.spotOf(s)
 	if err != nil {
 		return false, err
 	}
-	from := spot{old.File, old.StartLine}
-	same, others := 0, 0
+	from, name := spot{old.File, old.StartLine}, withoutInstance(s.Name())
 	for _, p := range l.req.Pairs {
-		switch o, n := p.from() == from, p.to() == at; {
-		case o && n && p.Apart:
-			return false, nil
-		case o && n:
-			same++
-		case o || n:
-			others++
+		if p.New.Name == name && p.New.spot() == at {
+			return p.Old.Name == name && p.Old.spot() == from && !p.Apart, nil
 		}
 	}
-	return same > 0 && (own || same+others == 1), nil
+	return false, nil
 }
 
 // isInlined reports whether what follows the name of a declaration in the name of a function literal, or of what

@@ -321,7 +321,7 @@ func (l *linker) result() *Result {
 	s.Uses = l.uses.own
 	s.Generation++
 	s.ArenaNext = p.End()
-	return &Result{Patch: p, State: s, Stats: stats, Reliance: l.reliance}
+	return &Result{Patch: p, State: s, Stats: stats, Reliance: l.reliance, Orphans: sortedKeys(l.orphans)}
 }
 
 // recordBody notes where a function's newest code is and which lines it has.
