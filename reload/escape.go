@@ -4,6 +4,7 @@ import (
 	"context"
 	"go/types"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -245,8 +246,17 @@ func (p *Program) literals(ctx context.Context, newer assumptions, decl string) 
 	return tags, nil
 }
 
+// inRange matches what ends the names of function literals in the bodies of range-over-func loops, from Go 1.27 on.
+var inRange = regexp.MustCompile(`-range\d+(-range\d+)*\.\d.*$`)
+
 // madeBy returns the declared function that a function literal stands in: "p.F" for "p.F.func1.2".
 func madeBy(name string) (string, bool) {
+	if at := inRange.FindStringIndex(name); at != nil {
+		if of, ok := madeBy(name[:at[0]]); ok {
+			return of, true
+		}
+		return name[:at[0]], true
+	}
 	for i := 0; ; i++ {
 		j := strings.Index(name[i:], ".func")
 		if j < 0 {

@@ -18,8 +18,12 @@ import (
 // the values that they have there. So all closures that exist go on with the new code of its own form. Forms of
 // generic code serve one shape each, and hold a dictionary.
 
-// literal matches the names of function literals, and those of what is made in them.
-var literal = regexp.MustCompile(`\.func\d+(\..*)?$`)
+// literal matches the names of function literals, and those of what is made in them. From Go 1.27 on the body of a
+// range-over-func loop numbers its own.
+var literal = regexp.MustCompile(`(\.func\d+|-range\d+\.\d+)(\..*)?$`)
+
+// rangeLiteral matches the end of the name of one that the body of a range-over-func loop numbers.
+var rangeLiteral = regexp.MustCompile(`-range\d+(\.\d+)+$`)
 
 func isLiteral(name string) bool {
 	return literal.MatchString(name) && !transient.MatchString(name) && !strings.HasSuffix(name, "-fm")
@@ -546,6 +550,14 @@ func isInstance(name string) bool { return strings.Contains(name, "[") }
 // numbers splits the name of a function literal: "p.F.func2.1" gives "p.F" and 2, 1.
 func numbers(name string) (of string, n []int) {
 	i := strings.LastIndex(name, ".func")
+	if at := rangeLiteral.FindStringIndex(name); at != nil {
+		i = at[0] + strings.IndexByte(name[at[0]:], '.')
+		for part := range strings.SplitSeq(name[i+1:], ".") {
+			k, _ := strconv.Atoi(part)
+			n = append(n, k)
+		}
+		return name[:i], n
+	}
 	for part := range strings.SplitSeq(name[i+len(".func"):], ".") {
 		if k, err := strconv.Atoi(part); err == nil {
 			n = append(n, k)

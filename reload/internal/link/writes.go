@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -169,10 +170,14 @@ func (l *linker) ofMakers(literal string) bool {
 	return false
 }
 
+// rangeBody matches what ends the names of the bodies of range-over-func loops.
+var rangeBody = regexp.MustCompile(`(-range\d+)+$`)
+
 func isMadeBy(literal, maker string) bool {
 	of := withoutInstance(literal)
 	for isLiteral(of) {
 		of, _ = numbers(of)
+		of = rangeBody.ReplaceAllString(of, "")
 	}
 	rest, ok := withoutPackage(maker)
 	return ok && (of == maker || strings.HasSuffix(of, "."+rest))
