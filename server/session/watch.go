@@ -314,7 +314,9 @@ func (w *watching) follow() {
 		}
 	}
 	for dir := range w.broken {
-		dirs[dir] = dirs[dir]
+		if _, ok := dirs[dir]; !ok {
+			dirs[dir] = false // of its files, those that it has
+		}
 	}
 	w.files.Follow(dirs)
 	for dir := range dirs {

@@ -20,14 +20,16 @@ import (
 
 // What atRecovery reads, and what it leaves. panicState is changed by atRecovery alone while it is watching or claimed.
 var (
-	panicState                                  uint32
-	newLo, newHi, sigpanicLo, sigpanicHi        uintptr
+	panicState                           uint32
+	newLo, newHi, sigpanicLo, sigpanicHi uintptr
+	//lint:ignore U1000 panics_amd64.s reads them
 	gPanicOffset, panicArgOffset, panicSPOffset uintptr
-	mcallEntry, typeKindOffset, kindString      uintptr
-	panicSure, panicDepth, panicSP              uintptr
-	panicType, panicTextSize                    uintptr                    // panicTextSize is beyond maxPanicText if it is no string
-	panicFrames                                 [maxPanicFrames][3]uintptr // return address, the word above it, its address
-	panicText                                   [maxPanicText]byte
+	//lint:ignore U1000 panics_amd64.s reads them
+	mcallEntry, typeKindOffset, kindString uintptr
+	panicSure, panicDepth, panicSP         uintptr
+	panicType, panicTextSize               uintptr                    // panicTextSize is beyond maxPanicText if it is no string
+	panicFrames                            [maxPanicFrames][3]uintptr // return address, the word above it, its address
+	panicText                              [maxPanicText]byte
 )
 
 const (
@@ -40,6 +42,7 @@ const (
 	maxPanicText   = 256
 )
 
+//lint:ignore U1000 panics_amd64.s takes its address
 func atRecovery()
 
 // atRecoveryEntry is the address of atRecovery itself: a func value has that of a wrapper.

@@ -118,7 +118,6 @@ type run struct {
 	applied []uint64 // seeds of the edits that are live
 	epochs  int
 	frozen  map[string]map[string]string // tables that keep a value which is not their initialiser's
-	now     *version
 	gen     int
 }
 
