@@ -40,8 +40,11 @@ func TestPanics(t *testing.T) {
 	code := make(chan int, 1)
 	go func() { code <- s.Serve(t.Context(), duplex{serverIn, serverOut}) }()
 	reader := bufio.NewReader(out)
+	var writing sync.Mutex
 	send := func(body string) {
 		t.Helper()
+		writing.Lock()
+		defer writing.Unlock()
 		if err := editor.WriteFrame(in, []byte(body)); err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +62,11 @@ func TestPanics(t *testing.T) {
 				t.Fatal(err)
 			}
 			if m.Method != "" && len(m.ID) > 0 {
-				send(fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"result":null}`, m.ID))
+				go func() { // the server may not read before it has written
+					writing.Lock()
+					defer writing.Unlock()
+					_ = editor.WriteFrame(in, fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"result":null}`, m.ID)) // it may be gone
+				}()
 			}
 			found := true
 			for _, part := range parts {
@@ -97,6 +104,7 @@ func TestPanics(t *testing.T) {
 	next(`"id":5`, `"result"`)
 	go io.Copy(io.Discard, out)
 	send(`{"jsonrpc":"2.0","method":"exit"}`)
+	defer serverIn.Close()
 	if got := <-code; got != 0 {
 		t.Errorf("exit code %d", got)
 	}
