@@ -230,7 +230,7 @@ func (n *renewal) spread(changed map[string]bool, names []string) {
 		for _, prog := range []*program{n.before, n.after} {
 			for _, pkg := range prog.order {
 				pkg.Users(name, func(user *facts.Decl, ref facts.Ref) {
-					if now := n.after.decl(user.Name); now != nil && (isFunc(now) || ref.Runs()) {
+					if now := n.after.decl(user.Name); now != nil && (isFunc(now) || runs(now, ref)) {
 						reach(now, "it uses "+name)
 					}
 				})
@@ -242,12 +242,17 @@ func (n *renewal) spread(changed map[string]bool, names []string) {
 		work = work[1:]
 		for _, pkg := range n.after.order {
 			pkg.Users(name, func(user *facts.Decl, ref facts.Ref) {
-				if ref.Runs() {
+				if runs(user, ref) {
 					reach(user, n.affected[name])
 				}
 			})
 		}
 	}
+}
+
+// runs reports whether what a reference is to runs with the declaration that has it.
+func runs(d *facts.Decl, ref facts.Ref) bool {
+	return ref.Runs() || ref.InLiteral() && d.Flags&facts.RunsLiteral != 0
 }
 
 // edited returns the variables that are edited themselves, in their initialiser, type or embedded files, and those of which
