@@ -27,7 +27,7 @@ lint:
 
 # matrix runs every edit case on every toolchain and build mode.
 matrix:
-	LIMEADE_TEST_MATRIX=all $(GO) test -timeout 60m -v -run 'TestEdits' ./cmd/limeade-lsp
+	LIMEADE_TEST_MATRIX=all $(GO) test -timeout 240m -v -run 'TestEdits|TestCasesAreSound' ./cmd/limeade-lsp
 
 # bench prints the figures of "Speed to reach".
 bench:

@@ -135,7 +135,6 @@ func release(version string) (r [2]int) {
 	return r
 }
 
-// takes tells whether a case is run in the variant.
 // sample returns the cases that the variant runs: all that it takes, or the first one of some rows.
 func (v variant) sample(cases []*editCase) []*editCase {
 	var list []*editCase
@@ -150,6 +149,7 @@ func (v variant) sample(cases []*editCase) []*editCase {
 	return list
 }
 
+// takes tells whether a case is run in the variant.
 func (v variant) takes(c *editCase) bool {
 	if c.goMin != "" && slices.Compare(sliceOf(v.release()), sliceOf(release(c.goMin))) < 0 {
 		return false
