@@ -51,6 +51,7 @@ type Request struct {
 	// Packages are those with functions to compile, in import order.
 	Packages []Package
 	Moves    []LineMove
+	Since    func() []LineMove // where code stands that is as it was built
 	Pairs    []ClosurePair
 
 	// New has the link names of functions, variables and types that are not what the process may have under the same

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/limeade-go/limeade/analysis"
+	"github.com/limeade-go/limeade/analysis/decl"
 	"github.com/limeade-go/limeade/analysis/edit"
 	"github.com/limeade-go/limeade/analysis/snapshot"
 	"github.com/limeade-go/limeade/reload"
@@ -303,7 +304,7 @@ func (j *job) status(ctx context.Context) Process {
 
 // settled reports whether what differs makes no difference to the process: a refresh would do nothing.
 func (j *job) settled() bool {
-	return j.report.Applicable() && len(j.report.Recompile) == 0 && len(moves(j.report)) == 0 && len(j.program.Joined()) == len(j.gen.Joined)
+	return j.report.Applicable() && len(j.report.Recompile) == 0 && len(j.report.Lines) == 0 && len(j.program.Joined()) == len(j.gen.Joined)
 }
 
 // request puts what analysis found into the words of reload.
@@ -343,7 +344,8 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 			return j.request(ctx)
 		},
 		Stale: func(decl string) bool { return stale[decl] },
-		Moves: moves(j.report),
+		Moves: moves(j.report.Lines),
+		Since: j.movedSince,
 		New:   j.report.New,
 		Anew:  reload.Anew(j.report.Anew),
 
@@ -392,10 +394,25 @@ func (j *job) context(ctx context.Context, path string) (reload.Package, error) 
 	return packageOf(analysis.PackageSet{Path: path, Checked: checked}), nil
 }
 
-func moves(r *analysis.Report) []reload.LineMove {
+func moves(lines []decl.LineMove) []reload.LineMove {
 	var list []reload.LineMove
-	for _, m := range r.Lines {
+	for _, m := range lines {
 		list = append(list, reload.LineMove(m))
+	}
+	return list
+}
+
+// movedSince returns where code stands in the new source that is as it was built.
+func (j *job) movedSince() []reload.LineMove {
+	base, err := j.program.baseline()
+	if err != nil {
+		return nil // which was looked at before
+	}
+	var list []reload.LineMove
+	for _, built := range base.Packages() {
+		if now := j.now.Package(built.Path); now != nil && now != built && built.Local {
+			list = append(list, moves(decl.Diff(decl.Load(base, built.Path), decl.Load(j.now, built.Path)).Lines)...)
+		}
 	}
 	return list
 }

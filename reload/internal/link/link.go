@@ -89,6 +89,9 @@ type Request struct {
 	// Renamed are functions and variables that go on under another name: the old names by the new ones.
 	Renamed map[string]string
 	Moves   []LineMove
+	// Since returns where code stands in the new source that is as it was built: what is linked in from the build's
+	// objects has the lines that it had then. Nil: nothing has moved since.
+	Since   func() []LineMove
 	Pairs   []ClosurePair
 	Stale   func(name string) bool // whether the build's object of this declaration is out of date
 	Methods []string               // types that got or lost methods, by link name; the stubs have them whole
