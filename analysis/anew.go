@@ -252,7 +252,7 @@ func (n *renewal) spread(changed map[string]bool, names []string) {
 
 // runs reports whether what a reference is to runs with the declaration that has it.
 func runs(d *facts.Decl, ref facts.Ref) bool {
-	return ref.Runs() || ref.InLiteral() && d.Flags&facts.RunsLiteral != 0
+	return ref.Runs() || ref.InLiteral() && d.Flags&facts.HandsLiteral != 0
 }
 
 // edited returns the variables that are edited themselves, in their initialiser, type or embedded files, and those of which

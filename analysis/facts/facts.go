@@ -67,6 +67,7 @@ const (
 	Unrepeatable                   // what it does cannot be done again: somebody would see it, or it need not give the same
 	Calls                          // of a variable: its initialiser calls something
 	RunsLiteral                    // of a variable: its initialiser calls a function literal, or has it called
+	HandsLiteral                   // of a variable: its initialiser has a function literal called that it passes on
 	CallsBack                      // it calls functions that may call methods of what they are given
 )
 

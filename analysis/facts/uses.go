@@ -611,18 +611,22 @@ func (c *collector) again(d *decl.Decl, obj types.Object) {
 		return
 	}
 	c.d.Flags |= Calls
-	if c.runsLiteral(x, obj) {
+	called, handed := c.runsLiteral(x, obj)
+	if called || handed {
 		c.d.Flags |= RunsLiteral
+	}
+	if handed {
+		c.d.Flags |= HandsLiteral
 	}
 	if obj == nil || c.holdsFuncs(obj.Type(), make(map[types.Type]bool)) {
 		c.d.Flags |= Unrepeatable
 	}
 }
 
-// runsLiteral reports whether function literals are called when x is evaluated: where they stand, or because they are passed
+// runsLiteral reports whether function literals are called when x is evaluated: where they stand, or because they are handed
 // on and the variable cannot hold them.
-func (c *collector) runsLiteral(x ast.Expr, obj types.Object) bool {
-	called, has := false, false
+func (c *collector) runsLiteral(x ast.Expr, obj types.Object) (called, handed bool) {
+	has := false
 	ast.Inspect(x, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.FuncLit:
@@ -634,7 +638,7 @@ func (c *collector) runsLiteral(x ast.Expr, obj types.Object) bool {
 		}
 		return true
 	})
-	return called || has && obj != nil && c.isData(obj.Type(), nil)
+	return called, has && obj != nil && c.isData(obj.Type(), nil)
 }
 
 // isData reports whether nothing that can be reached from a value of type t can be called.
