@@ -71,6 +71,31 @@ func TestServiceLeft(t *testing.T) {
 	svc.answer(ours)
 }
 
+// TestLetsGo: who ends a refresh goes on only when the service has let go of the program, but does not wait for one that is
+// stuck.
+func TestLetsGo(t *testing.T) {
+	for name, stuck := range map[string]bool{"slow": false, "stuck": true} {
+		t.Run(name, func(t *testing.T) {
+			ours, theirs := socketPair(t)
+			letGo := make(chan bool, 1)
+			go func() {
+				_, _ = io.Copy(io.Discard, theirs)
+				time.Sleep(letGoPatience / 10)
+				letGo <- true
+				if !stuck {
+					theirs.Close()
+				}
+			}()
+			(&remote{conn: ours, stop: func() bool { return true }}).close()
+			select {
+			case <-letGo:
+			default:
+				t.Error("the program is held still")
+			}
+		})
+	}
+}
+
 // socketPair is a connection with both of its ends.
 func socketPair(t *testing.T) (a, b net.Conn) {
 	t.Helper()

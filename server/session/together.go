@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -287,7 +288,16 @@ func (r *remote) take(ctx context.Context, s step) *Answer {
 	return reply.Answers[0]
 }
 
+// letGoPatience is how long a service is waited for that was told that a refresh is over.
+const letGoPatience = time.Second
+
+// close ends the refresh, and waits until the service has let go of the program: the next command, which may follow at
+// once, is not told that another is under way.
 func (r *remote) close() {
+	defer r.conn.Close()
 	r.stop()
-	r.conn.Close()
+	_ = r.conn.SetDeadline(time.Now().Add(letGoPatience))
+	if half, ok := r.conn.(*net.UnixConn); ok && half.CloseWrite() == nil {
+		_, _ = io.Copy(io.Discard, r.conn)
+	}
 }
