@@ -230,7 +230,7 @@ func (n *renewal) spread(changed map[string]bool, names []string) {
 		for _, prog := range []*program{n.before, n.after} {
 			for _, pkg := range prog.order {
 				pkg.Users(name, func(user *facts.Decl, ref facts.Ref) {
-					if now := n.after.decl(user.Name); now != nil && (isFunc(now) || runs(now, ref)) {
+					if now := n.after.decl(user.Name); now != nil && (isFunc(now) || runs(now, ref) || takes(user, ref)) {
 						reach(now, "it uses "+name)
 					}
 				})
@@ -253,6 +253,12 @@ func (n *renewal) spread(changed map[string]bool, names []string) {
 // runs reports whether what a reference is to runs with the declaration that has it.
 func runs(d *facts.Decl, ref facts.Ref) bool {
 	return ref.Runs() || ref.InLiteral() && d.Flags&facts.HandsLiteral != 0
+}
+
+// takes reports whether a reference is to a function that the declaration takes the value of: one that begins anew is
+// another value then. What a function literal takes is not taken yet.
+func takes(d *facts.Decl, ref facts.Ref) bool {
+	return !ref.InLiteral() && slices.Contains(d.Taken, ref.Target())
 }
 
 // edited returns the variables that are edited themselves, in their initialiser, type or embedded files, and those of which
