@@ -87,13 +87,13 @@ func TestBesideGopls(t *testing.T) {
 
 	both(func(e *editor.Editor) error { return e.Type(path, "hits   int", "hits, misses int") })
 	both(func(e *editor.Editor) error { return e.Save(path) })
-	says("limeade", "a struct got a field (misses)")
+	says("limeade", "a struct got a field (misses;")
 	says("gopls")
 
 	// An error of types is gopls' to tell; what was pending stays.
 	both(func(e *editor.Editor) error { return e.Type(path, "s.hits++", "s.hits++; s.misses = true") })
 	says("gopls", "cannot use true")
-	says("limeade", "a struct got a field (misses)")
+	says("limeade", "a struct got a field (misses;")
 	both(func(e *editor.Editor) error { return e.Type(path, "; s.misses = true", "") })
 	says("gopls")
 
