@@ -34,6 +34,7 @@ type version struct {
 	replies map[string]string // of the process, by command
 	log     []string          // of all edits that led here
 	dir     string            // where the sources were put
+	stuck   map[string]int    // see run
 }
 
 // A tally counts over all seeds.
@@ -118,6 +119,7 @@ type run struct {
 	applied []uint64 // seeds of the edits that are live
 	epochs  int
 	frozen  map[string]map[string]string // tables that keep a value which is not their initialiser's
+	stuck   map[string]int               // closures that keep their old code, as the tool said: those kept before that time
 	gen     int
 }
 
@@ -134,7 +136,7 @@ func (r *run) program(edits []uint64) (*program, []string) {
 func sequence(t *testing.T, dir string, seed uint64, all *tally) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	r := &run{t: t, ctx: ctx, seed: seed, frozen: map[string]map[string]string{}}
+	r := &run{t: t, ctx: ctx, seed: seed, frozen: map[string]map[string]string{}, stuck: map[string]int{}}
 	live := filepath.Join(dir, "live")
 	r.w = drive.NewWorkspace(t, live, "", "GODEBUG=clobberfree=1,invalidptr=1")
 	r.put(live, nil)
@@ -175,7 +177,7 @@ func sequence(t *testing.T, dir string, seed uint64, all *tally) {
 			if a.Generation != r.gen {
 				t.Fatalf("%s: want generation %d: %v\n%s", what, r.gen, a, r.p.Stderr)
 			}
-			applied, frozen := r.applied, r.frozen
+			applied, frozen, stuck := r.applied, r.frozen, r.stuck
 			r.applied = edits
 			after := r.record(filepath.Join(dir, fmt.Sprint(step)), before, a.Edits)
 			all.Lock()
@@ -197,7 +199,7 @@ func sequence(t *testing.T, dir string, seed uint64, all *tally) {
 				}
 				all.Unlock()
 				if !again {
-					r.applied, r.frozen = applied, frozen
+					r.applied, r.frozen, r.stuck = applied, frozen, stuck
 					r.put(live, r.applied)
 					continue
 				}
@@ -359,6 +361,8 @@ func (r *run) record(dir string, before *version, edits []drive.Edit) *version {
 		v.replies[q] = r.ask(q)
 	}
 	r.freeze(g, before, v, edits)
+	r.stick(g, edits)
+	v.stuck = r.stuck
 	files, err := g.source(unplaced, "mainly")
 	if err != nil {
 		r.t.Fatal(err)
@@ -379,6 +383,26 @@ func (r *run) record(dir string, before *version, edits []drive.Edit) *version {
 	files["answer.go"] = answers("mainly", unplaced)
 	v.files = files
 	return v
+}
+
+// stick notes which function literals do not go on, as the tool said of the functions that they stand in.
+func (r *run) stick(g *program, edits []drive.Edit) {
+	r.stuck = maps.Clone(r.stuck)
+	for _, p := range g.pkgs {
+		path := module + p.name
+		if p.name == mainName {
+			path = mainName
+		}
+		for kind, letter := range letters {
+			for _, d := range p.all(kind) {
+				for _, e := range edits {
+					if e.Decl == path+"."+d.name && slices.Contains([]string{"LMD0202", "LMD0203", "LMD0204", "LMD0205"}, e.Code) {
+						r.stuck[fmt.Sprintf("%s.%s%d life %d", p.name, letter, d.id, d.lives())] = r.epochs
+					}
+				}
+			}
+		}
+	}
 }
 
 // freeze notes which tables keep their value, as the tool said of them.
