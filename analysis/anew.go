@@ -217,12 +217,13 @@ func (n *renewal) spread(changed map[string]bool, names []string) {
 		}
 	}
 	values := maps.Clone(n.anew)
+	renamed := slices.Collect(maps.Values(n.names))
 	for name := range changed {
 		d := n.after.decl(name)
 		if d == nil {
 			d = n.before.decl(name)
 		}
-		if d != nil && d.Kind != decl.Type && n.names[name] == "" {
+		if d != nil && d.Kind != decl.Type && n.names[name] == "" && !slices.Contains(renamed, name) {
 			values[name] = true
 		}
 	}
