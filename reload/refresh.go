@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/limeade-go/limeade/reload/internal/build"
@@ -48,7 +49,11 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		return nil, err
 	}
 	out := &Prepared{program: p, process: proc, request: req, from: from, known: known}
-	moves := p.recordedMoves(func() []LineMove { return slices.Clone(req.Moves) })()
+	moves := p.recordedMoves(req.Moves)
+	since := sync.OnceValue(func() []LineMove { return p.recordedMoves(req.Since()) })
+	if req.Since == nil {
+		since = nil
+	}
 	whole, thin := map[string]bool{}, p.canThin
 	leaky := map[string]bool{} // declarations that leak more than their callers rely on
 	fresh := maps.Clone(req.fresh)
@@ -101,7 +106,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		start = time.Now()
 		out.result, err = link.Link(&link.Request{
 			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh, New: setOf(req.New), Anew: link.Anew(req.Anew), Renamed: req.Renamed, Makers: leaks.makers, Tight: tight,
-			Moves: moves, Since: p.recordedMoves(req.Since), Pairs: p.recordedPairs(req.Pairs, leaks.apart), Stale: req.Stale, Methods: methodTables(req),
+			Moves: moves, Since: since, Pairs: p.recordedPairs(req.Pairs, leaks.apart), Stale: req.Stale, Methods: methodTables(req),
 		})
 		out.outcome.Link += time.Since(start)
 		c.remove()
@@ -150,17 +155,12 @@ func methodTables(req *Request) []string {
 }
 
 // recordedMoves names files as the program has them.
-func (p *Program) recordedMoves(moves func() []LineMove) func() []LineMove {
-	if moves == nil {
-		return nil
+func (p *Program) recordedMoves(moves []LineMove) []LineMove {
+	moves = slices.Clone(moves)
+	for i, m := range moves {
+		moves[i].File, moves[i].NewFile = p.Recorded(m.File), p.Recorded(m.NewFile)
 	}
-	return func() []LineMove {
-		list := moves()
-		for i, m := range list {
-			list[i].File, list[i].NewFile = p.Recorded(m.File), p.Recorded(m.NewFile)
-		}
-		return list
-	}
+	return moves
 }
 
 // recordedPairs names files as the program has them.

@@ -90,7 +90,7 @@ type Request struct {
 	Renamed map[string]string
 	Moves   []LineMove
 	// Since returns where code stands in the new source that is as it was built: what is linked in from the build's
-	// objects has the lines that it had then. Nil: nothing has moved since.
+	// objects has the lines that it had then. It is called often. Nil: nothing has moved since.
 	Since   func() []LineMove
 	Pairs   []ClosurePair
 	Stale   func(name string) bool // whether the build's object of this declaration is out of date

@@ -67,9 +67,6 @@ type itabRef struct {
 }
 
 type linker struct {
-	movedSince []LineMove // what Request.Since says, once it was asked
-	askedSince bool
-
 	req   *Request
 	host  *Host
 	state *State // as it will be

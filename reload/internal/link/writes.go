@@ -329,14 +329,6 @@ func (l *linker) result() *Result {
 	return &Result{Patch: p, State: s, Stats: stats, Reliance: l.reliance, Orphans: sortedKeys(l.orphans)}
 }
 
-// since returns where code went that is as it was built.
-func (l *linker) since() []LineMove {
-	if !l.askedSince && l.req.Since != nil {
-		l.askedSince, l.movedSince = true, l.req.Since()
-	}
-	return l.movedSince
-}
-
 // recordBody notes where a function's newest code is and which lines it has.
 func (l *linker) recordBody(n *node) {
 	s := l.state
@@ -347,10 +339,11 @@ func (l *linker) recordBody(n *node) {
 	}
 	if spans, err := l.objectSpans(n.sym); err == nil && len(spans) > 0 {
 		b.File = declFile(spans, b.StartLine)
-		if n.base {
-			b.File, b.StartLine = moveLine(l.since(), b.File, b.StartLine)
+		if n.base && l.req.Since != nil {
+			since := l.req.Since()
+			b.File, b.StartLine = moveLine(since, b.File, b.StartLine)
 			for i := range spans {
-				spans[i].File, spans[i].Line = moveLine(l.since(), spans[i].File, spans[i].Line)
+				spans[i].File, spans[i].Line = moveLine(since, spans[i].File, spans[i].Line)
 			}
 		}
 		s.Lines[fn] = Lines{StartLine: b.StartLine, File: b.File, Spans: spans}

@@ -342,8 +342,8 @@ func (t *thinner) suitable(obj *types.TypeName) bool {
 	if !t.b.in.CanThin(pkg.Path()) || slices.Contains(t.b.in.ImportFirst, pkg.Path()) || obj.Parent() != pkg.Scope() || t.args[obj] {
 		return false
 	}
-	for _, name := range pkg.Scope().Names() {
-		if _, ok := types.Universe.Lookup(name).(*types.TypeName); ok {
+	for _, name := range types.Universe.Names() {
+		if _, ok := types.Universe.Lookup(name).(*types.TypeName); ok && pkg.Scope().Lookup(name) != nil {
 			return false
 		}
 	}
