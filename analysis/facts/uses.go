@@ -393,7 +393,7 @@ func (f *follower) argument(call *ast.CallExpr, e ast.Expr, t types.Type, later 
 			}
 			return argPart // not followed further than to where it is called
 		case readsDeep:
-			return whether(f.bare(t) || f.plain(t, nil), argExposed)
+			return whether(f.bare(t) || f.plain(t), argExposed)
 		case readsAll:
 			return argRead
 		}
@@ -444,7 +444,17 @@ func (c *collector) flat(t types.Type) bool {
 }
 
 // plain reports whether nothing that can be reached from a value of type t has methods.
-func (c *collector) plain(t types.Type, within []types.Type) bool {
+func (c *collector) plain(t types.Type) bool {
+	return c.madeOf(t, nil, func(t types.Type) bool {
+		named, ok := types.Unalias(t).(*types.Named)
+		_, isPointer := t.Underlying().(*types.Pointer)
+		return !isPointer && (!ok || named.NumMethods() == 0) && !embeds(t.Underlying())
+	})
+}
+
+// madeOf reports whether a value of type t is made of data alone, through slices, arrays, maps, pointers and structs, all of
+// types that are bare or fit. within are the types around t.
+func (c *collector) madeOf(t types.Type, within []types.Type, fits func(types.Type) bool) bool {
 	if c.bare(t) {
 		return true
 	}
@@ -453,24 +463,26 @@ func (c *collector) plain(t types.Type, within []types.Type) bool {
 			return true
 		}
 	}
-	within = append(within, t)
-	if named, ok := types.Unalias(t).(*types.Named); ok && (named.NumMethods() > 0 || embeds(named.Underlying())) {
+	if !fits(t) {
 		return false
 	}
+	within = append(within, t)
 	switch u := t.Underlying().(type) {
 	case *types.Slice:
-		return c.plain(u.Elem(), within)
+		return c.madeOf(u.Elem(), within, fits)
 	case *types.Array:
-		return c.plain(u.Elem(), within)
+		return c.madeOf(u.Elem(), within, fits)
+	case *types.Pointer:
+		return c.madeOf(u.Elem(), within, fits)
 	case *types.Map:
-		return c.plain(u.Key(), within) && c.plain(u.Elem(), within)
+		return c.madeOf(u.Key(), within, fits) && c.madeOf(u.Elem(), within, fits)
 	case *types.Struct:
 		for v := range u.Fields() {
-			if !c.plain(v.Type(), within) {
+			if !c.madeOf(v.Type(), within, fits) {
 				return false
 			}
 		}
-		return !embeds(u)
+		return true
 	}
 	return false
 }
@@ -638,39 +650,13 @@ func (c *collector) runsLiteral(x ast.Expr, obj types.Object) (called, handed bo
 		}
 		return true
 	})
-	return called, has && obj != nil && c.isData(obj.Type(), nil)
+	return called, has && obj != nil && c.isData(obj.Type())
 }
 
 // isData reports whether nothing that can be reached from a value of type t can be called.
-func (c *collector) isData(t types.Type, within []types.Type) bool {
-	if c.bare(t) {
-		return true
-	}
-	for _, w := range within {
-		if types.Identical(w, t) {
-			return true
-		}
-	}
-	within = append(within, t)
-	if named, ok := types.Unalias(t).(*types.Named); ok && opaque(named) {
-		return false
-	}
-	switch u := t.Underlying().(type) {
-	case *types.Slice:
-		return c.isData(u.Elem(), within)
-	case *types.Array:
-		return c.isData(u.Elem(), within)
-	case *types.Pointer:
-		return c.isData(u.Elem(), within)
-	case *types.Map:
-		return c.isData(u.Key(), within) && c.isData(u.Elem(), within)
-	case *types.Struct:
-		for v := range u.Fields() {
-			if !c.isData(v.Type(), within) {
-				return false
-			}
-		}
-		return true
-	}
-	return false
+func (c *collector) isData(t types.Type) bool {
+	return c.madeOf(t, nil, func(t types.Type) bool {
+		named, ok := types.Unalias(t).(*types.Named)
+		return !ok || !opaque(named)
+	})
 }
