@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,8 +59,9 @@ func (w *workload) measure(b *testing.B) {
 			}
 		}
 		shown := func(field string) {
+			named := regexp.MustCompile(`\(` + field + `\b`)
 			err := e.Wait(func() bool {
-				return slices.ContainsFunc(e.DiagnosticsNow(w.path), func(d editor.Diagnostic) bool { return strings.Contains(d.Message, "("+field+")") })
+				return slices.ContainsFunc(e.DiagnosticsNow(w.path), func(d editor.Diagnostic) bool { return named.MatchString(d.Message) })
 			})
 			if err != nil {
 				b.Fatalf("%s: %v\n%s", field, err, e.Stderr())
