@@ -29,7 +29,9 @@ type job struct {
 	old, now *snapshot.Snapshot
 	unfit    *reload.RefusedError // why what is imported cannot join the program
 	report   *analysis.Report
-	prepared *reload.Prepared // of a refresh that has something to swap
+	disk     *snapshot.Snapshot // now, as far as it was looked at
+	foreign  chan scanned       // and all of it
+	prepared *reload.Prepared   // of a refresh that has something to swap
 	phases   Phases
 }
 
@@ -61,17 +63,42 @@ func (j *job) analyse(ctx context.Context) error {
 		return err
 	}
 	j.phases.Join = ms(time.Since(start))
-	start = time.Now()
-	foreign := make(chan scanned, 1)
-	go func() { foreign <- j.program.scanForeign(ctx, j.now) }()
-	j.program.compareWith(j.gen)
-	j.report, err = j.compare(ctx)
-	if f := <-foreign; err == nil && f.snapshot != j.now {
-		if j.now, err = f.snapshot, f.err; err == nil {
-			j.report, err = j.compare(ctx)
+	j.foreign, j.disk = make(chan scanned, 1), j.now
+	go func() { j.foreign <- j.program.scanForeign(ctx, j.disk) }()
+	return j.compare(ctx)
+}
+
+// overtaken reports whether files differ that nobody is expected to edit. There may be thousands of them, so they are
+// looked at beside other work. What that made of the rest counts for nothing then, and the comparison is made anew.
+func (j *job) overtaken(ctx context.Context) (bool, error) {
+	start := time.Now()
+	all := <-j.foreign
+	j.phases.Check += ms(time.Since(start))
+	if all.err != nil || all.snapshot == j.disk {
+		return false, all.err
+	}
+	j.now = all.snapshot
+	return true, j.compare(ctx)
+}
+
+// compare compares what the process runs with the files, for what is asked.
+func (j *job) compare(ctx context.Context) error {
+	start := time.Now()
+	wishes := analysis.Wishes{RerunInit: j.wishes.RerunInit}
+	for _, asked := range j.wishes.Reset {
+		switch found := analysis.Variables(j.now, asked); len(found) {
+		case 0:
+			return &Failure{Kind: FailureUsage, Message: fmt.Sprintf("the program has no package variable %s", asked)}
+		case 1:
+			wishes.Reset = append(wishes.Reset, found[0])
+		default:
+			return &Failure{Kind: FailureUsage, Message: fmt.Sprintf("the program has several package variables %s: %s", asked, strings.Join(found, ", "))}
 		}
 	}
-	j.phases.Check = ms(time.Since(start))
+	j.program.compareWith(j.gen)
+	var err error
+	j.report, err = j.program.analysis.CompareFor(ctx, j.old, j.now, wishes)
+	j.phases.Check += ms(time.Since(start))
 	if err == nil && j.unfit != nil {
 		for i, e := range j.report.Edits {
 			if e.Kind == edit.ImportRefused {
@@ -80,22 +107,6 @@ func (j *job) analyse(ctx context.Context) error {
 		}
 	}
 	return err
-}
-
-// compare compares what the process runs with the files, for what is asked.
-func (j *job) compare(ctx context.Context) (*analysis.Report, error) {
-	wishes := analysis.Wishes{RerunInit: j.wishes.RerunInit}
-	for _, asked := range j.wishes.Reset {
-		switch found := analysis.Variables(j.now, asked); len(found) {
-		case 0:
-			return nil, &Failure{Kind: FailureUsage, Message: fmt.Sprintf("the program has no package variable %s", asked)}
-		case 1:
-			wishes.Reset = append(wishes.Reset, found[0])
-		default:
-			return nil, &Failure{Kind: FailureUsage, Message: fmt.Sprintf("the program has several package variables %s: %s", asked, strings.Join(found, ", "))}
-		}
-	}
-	return j.program.analysis.CompareFor(ctx, j.old, j.now, wishes)
 }
 
 const doesNotCompile = "the source does not compile; nothing was changed"
@@ -150,6 +161,9 @@ func (j *job) finish(a *Answer, err error) *Answer {
 
 func (j *job) check(ctx context.Context) *Answer {
 	err := j.analyse(ctx)
+	if err == nil {
+		_, err = j.overtaken(ctx)
+	}
 	return j.finish(j.answer(), err)
 }
 
@@ -162,27 +176,44 @@ func (j *job) ready(ctx context.Context) *Answer {
 	if err := j.analyse(ctx); err != nil {
 		return j.finish(j.answer(), err)
 	}
+	a, err := j.patch(ctx)
+	again, failed := j.overtaken(ctx)
+	switch {
+	case failed != nil:
+		a, err = j.answer(), failed
+	case again:
+		a, err = j.patch(ctx)
+	}
+	if err != nil {
+		j.prepared = nil
+	}
+	return j.finish(a, err)
+}
+
+// patch prepares what analysis found to be live, if there is anything, and begins the answer.
+func (j *job) patch(ctx context.Context) (*Answer, error) {
+	j.prepared = nil
 	if j.rest && len(j.report.Errors) == 0 && !j.report.Applicable() {
 		if err := j.leaveOut(ctx); err != nil {
-			return j.finish(j.answer(), err)
+			return j.answer(), err
 		}
 	}
 	a := j.answer()
 	if a.Error != nil || j.now == j.old && len(j.wishes.Reset) == 0 {
-		return j.finish(a, nil)
+		return a, nil
 	}
 	req, err := j.request(ctx)
 	if err != nil {
-		return j.finish(a, err)
+		return a, err
 	}
 	if len(req.Packages) == 0 && len(req.Moves) == 0 && len(j.program.Joined()) == len(j.gen.Joined) {
-		return j.finish(a, nil) // what differs makes no code
+		return a, nil // what differs makes no code
 	}
 	j.prepared, err = j.program.Prepare(ctx, j.proc, j.gen, req)
 	if errors.Is(err, reload.ErrNothingToSwap) {
 		err = nil
 	}
-	return j.finish(a, err)
+	return a, err
 }
 
 // commit makes what is prepared live, and completes the answer.
@@ -286,6 +317,9 @@ func (j *job) status(ctx context.Context) Process {
 		Learning: j.program.family.built.learning.Load(),
 	}
 	err := j.analyse(ctx)
+	if err == nil {
+		_, err = j.overtaken(ctx)
+	}
 	if err == nil {
 		a := j.answer()
 		if !j.settled() {

@@ -35,7 +35,7 @@ func (j *job) leaveOut(ctx context.Context) error {
 	if j.now, err = j.program.disk.Overlay(ctx, j.now, buffers); err != nil {
 		return err
 	}
-	if j.report, err = j.compare(ctx); err != nil {
+	if err = j.compare(ctx); err != nil {
 		return err
 	}
 	if len(j.report.Errors) > 0 {
