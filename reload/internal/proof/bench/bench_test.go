@@ -217,13 +217,19 @@ func BenchmarkCrowd(b *testing.B) {
 	)
 }
 
-// resident is how many bytes of memory the program holds, after it gave back what it could (proc(5), smaps_rollup).
+// resident is how many bytes of memory the program holds, after it gave back what it could.
 func resident(b *testing.B, ctx context.Context, p *drive.Program) int {
 	b.Helper()
 	if said, err := p.Ask(ctx, "free"); err != nil || said != "freed" {
 		b.Fatalf("program says %q, %v", said, err)
 	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.PID))
+	return rss(b, p.PID)
+}
+
+// rss is how many bytes of memory a process holds (proc(5), smaps_rollup).
+func rss(b *testing.B, pid int) int {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -236,7 +242,7 @@ func resident(b *testing.B, ctx context.Context, p *drive.Program) int {
 			return kib * 1024
 		}
 	}
-	b.Fatalf("smaps_rollup of %d has no Rss", p.PID)
+	b.Fatalf("smaps_rollup of %d has no Rss", pid)
 	return 0
 }
 

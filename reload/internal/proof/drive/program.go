@@ -45,6 +45,9 @@ func (w *Workspace) Start(flags []string, args ...string) (*Program, error) {
 	return p, nil
 }
 
+// Parent is the process that was started: limeade-lsp run, which holds what it learned of the program.
+func (p *Program) Parent() int { return p.cmd.Process.Pid }
+
 // Test starts limeade-lsp test, which goes on until it is killed.
 func (w *Workspace) Test(args ...string) (*Program, error) {
 	p, err := start(exec.Command(w.tool, append([]string{"test"}, args...)...), w.Dir, w.env)

@@ -282,6 +282,9 @@ type Process struct {
 // Refresh makes what the files say live.
 func (w *Workspace) Refresh(ctx context.Context) (Answer, error) { return w.answer(ctx, "refresh") }
 
+// Check says what a refresh would do.
+func (w *Workspace) Check(ctx context.Context) (Answer, error) { return w.answer(ctx, "check") }
+
 // Rollback undoes the last refresh.
 func (w *Workspace) Rollback(ctx context.Context) (Answer, error) { return w.answer(ctx, "rollback") }
 
