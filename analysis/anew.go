@@ -73,10 +73,12 @@ type renewal struct {
 
 // A known is what all Local packages of one version do with their variables.
 type known struct {
-	packages map[string]*facts.Package
-	exposed  map[string]bool
-	hidden   map[string]bool     // variables that may be referred to by other names, or by assembly
-	parts    map[string][]string // by variable: those that hold parts of it
+	packages  map[string]*facts.Package
+	exposed   map[string]bool
+	methodsOf map[string][]*facts.Decl  // see methods
+	owners    map[string]*facts.Package // of the declarations that were asked for
+	hidden    map[string]bool           // variables that may be referred to by other names, or by assembly
+	parts     map[string][]string       // by variable: those that hold parts of it
 }
 
 // renew finds the variables that are initialised anew, and tells the ripple. names are the functions that changed.
@@ -103,6 +105,9 @@ func (c *comparison) renew(before, after *program, r *ripple, changed map[string
 	for again := true; again; {
 		again = false
 		n.spread(changed, names)
+		if err := n.throughInterfaces(); err != nil {
+			return err
+		}
 		for _, name := range slices.Sorted(maps.Keys(n.dirty)) {
 			if n.anew[name] || refused[name] {
 				continue
@@ -424,7 +429,7 @@ func (n *renewal) all(p *program, v *view) (*known, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &known{packages: packages, exposed: make(map[string]bool), hidden: make(map[string]bool), parts: make(map[string][]string)}
+	k := &known{packages: packages, owners: make(map[string]*facts.Package), exposed: make(map[string]bool), hidden: make(map[string]bool), parts: make(map[string][]string)}
 	for _, p := range v.snapshot.Packages() {
 		if !p.Local || !hasAssembly(p) {
 			continue
@@ -456,12 +461,16 @@ func (n *renewal) all(p *program, v *view) (*known, error) {
 }
 
 func (k *known) owner(name string) *facts.Package {
+	if pkg, ok := k.owners[name]; ok {
+		return pkg
+	}
+	k.owners[name] = nil
 	for _, pkg := range k.packages {
 		if pkg.Decl(name) != nil {
-			return pkg
+			k.owners[name] = pkg
 		}
 	}
-	return nil
+	return k.owners[name]
 }
 
 func (k *known) decl(name string) *facts.Decl {
@@ -473,20 +482,22 @@ func (k *known) decl(name string) *facts.Decl {
 
 // methods returns the declared methods of a type, and those that it may have through embedding.
 func (k *known) methods(typ string) []*facts.Decl {
-	var list []*facts.Decl
-	for _, pkg := range k.packages {
-		for i := range pkg.Decls {
-			if d := &pkg.Decls[i]; d.Kind == decl.Method && receiver(d.Name) == typ {
-				list = append(list, d)
+	if k.methodsOf == nil {
+		k.methodsOf = make(map[string][]*facts.Decl)
+		for _, pkg := range k.packages {
+			for i := range pkg.Decls {
+				if d := &pkg.Decls[i]; d.Kind == decl.Method {
+					k.methodsOf[receiver(d.Name)] = append(k.methodsOf[receiver(d.Name)], d)
+				}
 			}
-		}
-		for _, m := range pkg.Promotions {
-			if d := k.decl(m.Target); m.Type == typ && d != nil {
-				list = append(list, d)
+			for _, m := range pkg.Promotions {
+				if d := k.decl(m.Target); d != nil {
+					k.methodsOf[m.Type] = append(k.methodsOf[m.Type], d)
+				}
 			}
 		}
 	}
-	return list
+	return k.methodsOf[typ]
 }
 
 // isExposed reports whether a variable, or one that holds parts of it, may be written to after its initialisation.
@@ -505,6 +516,13 @@ func (n *renewal) take(name string, changed map[string]bool) {
 		n.ripple.initialised[name] = true
 	} else {
 		n.ripple.defined[name] = true
+	}
+	was := name
+	if old := n.names[name]; old != "" {
+		was = old
+	}
+	if old := n.declOf(n.old, was); old != nil && old.HasLiterals() && !slices.Contains(n.report.Deleted, old) {
+		n.report.Deleted = append(n.report.Deleted, old) // what its initialiser made goes on with the code that it has
 	}
 	detail := n.dirty[name]
 	if files := n.embeds()[name]; len(files) > 0 {
