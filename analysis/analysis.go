@@ -40,6 +40,9 @@ type Env struct {
 	Missing func(path string) string
 	// Cgo returns what cgo makes of a package with files that import "C". Without it, edits of these are refused.
 	Cgo func(ctx context.Context, p *snapshot.Package) (*Translation, error)
+	// Stray returns a function, by link name, that closures may have code of though the source which the program runs has
+	// it no more, and that puts a value of one of some types into an interface; "" if there is none. It may be nil.
+	Stray func(types []string) string
 	// NoMethods reports whether the program has a type, by link name, of which values of pointers may be alive that have no
 	// methods, and whose description has no room for any. It may be nil.
 	NoMethods func(typ string) bool
@@ -90,7 +93,7 @@ type Report struct {
 	Anew Anew
 	// Renamed has the link names of functions and variables that go on under another name: the old ones by the new ones.
 	Renamed map[string]string
-	// Deleted has the functions and variables that are gone, as the program runs them.
+	// Deleted has the functions and variables that are gone, or begin anew, as the program runs them: what they made goes on.
 	Deleted []*decl.Decl
 	// Embedded are the embedded files, by path, of which the program gets the content that they have now.
 	Embedded []string
@@ -216,6 +219,7 @@ type ClosureMatch struct {
 	// a closure that is no function literal.
 	NewLiteral, OldLiteral int
 	Told                   bool // the compiler says whether closures may outlive what makes them: no literal of which the code may be inlined
+	Called                 bool // the old one is called where it stands: nobody can keep it
 	// Apart is set of closures that hold or take a value of a type that begins anew: those that exist keep their code, in
 	// the call that made them.
 	Apart bool

@@ -278,6 +278,7 @@ func (a *alignment) matches(old, new string) []ClosureMatch {
 		m := ClosureMatch{New: new + n.Name, NewLiteral: n.Literal}
 		if o := a.from[i]; o >= 0 {
 			m.Old, m.OldLiteral, m.Told = old+a.old[o].Name, a.old[o].Literal, isTold(n) && isTold(a.old[o])
+			m.Called = a.old[o].Brief
 		}
 		list = append(list, m)
 	}

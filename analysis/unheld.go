@@ -79,6 +79,11 @@ func (c *comparison) unheld(before, after *program) (map[string]bool, error) {
 		if err != nil {
 			return nil, err
 		}
+		if proof.held == "" && c.env.Stray != nil {
+			if fn := c.env.Stray(slices.Sorted(maps.Keys(types))); fn != "" {
+				proof.held = "closures of " + fn + " may make one, of which the source has not the code any more"
+			}
+		}
 		i := changed[name]
 		switch {
 		case proof.held == "":

@@ -213,6 +213,21 @@ func isKept(literal [][]string) bool {
 	return len(literal) > 0 && slices.Contains(literal[len(literal)-1], build.Kept)
 }
 
+// isBrief reports whether closures of a function literal, by its name until now, never outlive the code that makes them. Not
+// to know is a no.
+func (p *Program) isBrief(ctx context.Context, from *Generation, literal string) bool {
+	decl, ok := madeBy(literal)
+	if !ok || link.RunsAtStart(decl) {
+		return false
+	}
+	facts, err := p.factsFor(ctx, decl)
+	if err != nil || facts == nil || facts.Funcs[decl] == nil || facts.Funcs[decl].Generic {
+		return false
+	}
+	tags, err := p.literals(ctx, from.assumed, decl)
+	return err == nil && len(tags[literal]) > 0 && !isKept(tags[literal])
+}
+
 // unkept returns a literal's tags without that.
 func unkept(literal [][]string) [][]string {
 	if !isKept(literal) {

@@ -106,7 +106,8 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		start = time.Now()
 		out.result, err = link.Link(&link.Request{
 			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh, New: setOf(req.New), Anew: link.Anew(req.Anew), Renamed: req.Renamed, Makers: leaks.makers, Tight: tight,
-			Moves: moves, Since: since, Pairs: p.recordedPairs(req.Pairs, leaks.apart), Stale: req.Stale, Methods: methodTables(req),
+			Moves: moves, Since: since, Pairs: p.recordedPairs(req.Pairs, leaks.apart), Literals: p.recordedLiterals(req.Literals),
+			Brief: func(name string) bool { return p.isBrief(ctx, known, name) }, Stale: req.Stale, Methods: methodTables(req),
 		})
 		out.outcome.Link += time.Since(start)
 		c.remove()
@@ -161,6 +162,15 @@ func (p *Program) recordedMoves(moves []LineMove) []LineMove {
 		moves[i].File, moves[i].NewFile = p.Recorded(m.File), p.Recorded(m.NewFile)
 	}
 	return moves
+}
+
+// recordedLiterals names files as the program has them.
+func (p *Program) recordedLiterals(literals []Literal) []Literal {
+	literals = slices.Clone(literals)
+	for i := range literals {
+		literals[i].File = p.Recorded(literals[i].File)
+	}
+	return literals
 }
 
 // recordedPairs names files as the program has them.

@@ -53,6 +53,7 @@ type Request struct {
 	Moves    []LineMove
 	Since    func() []LineMove // where code stands that is as it was built
 	Pairs    []ClosurePair
+	Literals []Literal // all of the files of the old source that those of the pairs are in
 
 	// New has the link names of functions, variables and types that are not what the process may have under the same
 	// name: added ones, and functions with other parameters or results.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/ast"
 	"go/types"
 	"slices"
 	"strings"
@@ -390,6 +391,7 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 			req.Changed = append(req.Changed, e.Decl)
 		}
 	}
+	pairs := pairing{job: j, seen: map[ast.Node]bool{}}
 	for _, set := range j.report.Recompile {
 		var pkg reload.Package
 		if set.Checked != nil {
@@ -409,13 +411,12 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		for _, f := range set.Funcs {
 			stale[f.Decl] = true
 		}
-		req.Pairs = append(req.Pairs, j.pairs(set)...)
+		pairs.of(set)
 	}
 	for _, d := range j.report.Deleted {
-		for _, lit := range placesOf(d.Parsed.Fset, d.Parsed.Syntax, d.Node) {
-			req.Pairs = append(req.Pairs, reload.ClosurePair{Old: lit})
-		}
+		pairs.gone(d)
 	}
+	req.Pairs, req.Literals = pairs.list, pairs.all
 	return req, nil
 }
 

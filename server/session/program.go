@@ -174,6 +174,7 @@ func (p *program) newAnalysis(base *snapshot.Snapshot, index *analysis.Index) *a
 		Compiled:  true,
 		Missing:   p.missing,
 		NoMethods: p.noMethods,
+		Stray:     p.stray,
 		Written:   p.wasWritten,
 		Altered:   p.altered,
 		Cgo:       p.cgo,
@@ -315,6 +316,18 @@ func (p *program) noMethods(typ string) bool {
 	at := p.at
 	p.mu.Unlock()
 	return at != nil && p.NoMethods(at, typ)
+}
+
+// stray returns a function that closures may have code of in the process at hand though the source has it no more, and that
+// puts values of some types into interfaces.
+func (p *program) stray(types []string) string {
+	p.mu.Lock()
+	at := p.at
+	p.mu.Unlock()
+	if at == nil {
+		return ""
+	}
+	return p.Stray(at, types)
 }
 
 // compareWith notes which generation is compared next: what the compiler said of the build says nothing of

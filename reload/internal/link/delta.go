@@ -21,6 +21,8 @@ type Delta struct {
 	Lines      mapDelta[uint64, Lines]
 	Dicts      mapDelta[string, string]
 	Calls      mapDelta[string, []string]
+	Puts       mapDelta[string, []string]
+	Strays     mapDelta[string, bool]
 	Memory     mapDelta[uint64, []byte]
 	Slots      mapDelta[uint64, []byte]
 	Methods    mapDelta[signature, bool]
@@ -92,6 +94,8 @@ func (s *State) Since(old *State) *Delta {
 		Lines:      diffMap(old.Lines, s.Lines, sameLines),
 		Dicts:      diffMap(old.Dicts, s.Dicts, equal),
 		Calls:      diffMap(old.Calls, s.Calls, slices.Equal),
+		Puts:       diffMap(old.Puts, s.Puts, slices.Equal),
+		Strays:     diffMap(old.Strays, s.Strays, equal),
 		Memory:     diffMap(old.Memory, s.Memory, bytes.Equal),
 		Slots:      diffMap(old.Slots, s.Slots, bytes.Equal),
 		Methods:    diffMap(a.Methods, b.Methods, equal),
@@ -125,6 +129,8 @@ func (s *State) With(d *Delta) *State {
 	c.Lines = d.Lines.apply(s.Lines)
 	c.Dicts = d.Dicts.apply(s.Dicts)
 	c.Calls = d.Calls.apply(s.Calls)
+	c.Puts = d.Puts.apply(s.Puts)
+	c.Strays = d.Strays.apply(s.Strays)
 	c.Memory = d.Memory.apply(s.Memory)
 	c.Slots = d.Slots.apply(s.Slots)
 	c.Joined = d.Joined.apply(s.Joined)

@@ -51,19 +51,14 @@ func mergeSpans(files, lines []pcSpan, name func(int32) string) []lineSpan {
 	return spans
 }
 
-// declFile returns the file that a function's own code is in, as opposed to what was inlined into it:
-// that of the first instruction, which the compiler gives the function's position, or of an
-// instruction at or after its first line.
-func declFile(spans []lineSpan, startLine int) string {
-	for _, s := range spans {
-		if s.Line == startLine {
-			return s.File
-		}
+// declFile returns the file that a function is declared in, as opposed to those of what was inlined into it: that of the
+// first instruction. It is of the function's preamble; where it has none, the compiler makes sure that it is no inlined one
+// (cmd/compile/internal/ssagen/ssa.go, genssa).
+func declFile(spans []lineSpan) string {
+	if len(spans) == 0 {
+		return ""
 	}
-	if len(spans) > 0 {
-		return spans[0].File
-	}
-	return ""
+	return spans[0].File
 }
 
 // objectSpans returns the lines of a function in an object.
@@ -176,7 +171,7 @@ func (l *linker) buildLines(_ []*node) error {
 				if err != nil {
 					return err
 				}
-				lines = Lines{StartLine: int(f.StartLine()), File: declFile(spans, int(f.StartLine())), Spans: spans}
+				lines = Lines{StartLine: int(f.StartLine()), File: declFile(spans), Spans: spans}
 			}
 			if err := l.moveFunc(fn, l.imageTables(), lines); err != nil {
 				return err

@@ -91,8 +91,13 @@ type Request struct {
 	Moves   []LineMove
 	// Since returns where code stands in the new source that is as it was built: what is linked in from the build's
 	// objects has the lines that it had then. It is called often. Nil: nothing has moved since.
-	Since   func() []LineMove
-	Pairs   []ClosurePair
+	Since func() []LineMove
+	Pairs []ClosurePair
+	// Literals are all of the files of the old source that those of the pairs are in, but for files that import "C".
+	Literals []Literal
+	// Brief reports whether closures of a function literal, by the name that it has in its own function, never outlive the
+	// code that makes them.
+	Brief   func(name string) bool
 	Stale   func(name string) bool // whether the build's object of this declaration is out of date
 	Methods []string               // types that got or lost methods, by link name; the stubs have them whole
 	Source  string                 // digest of what the process runs afterwards
@@ -129,6 +134,7 @@ type LineMove struct {
 type ClosurePair struct {
 	Old, New Literal
 	Told     bool // the compiler says whether closures may outlive the code that makes them
+	Called   bool // closures of the old one are called where they are made: nobody can keep them
 	Apart    bool // closures that exist keep their code all the same: they do not outlive the code that made them
 }
 

@@ -68,6 +68,8 @@ type spot struct {
 
 func (p Literal) spot() spot { return spot{p.File, p.Line} }
 
+func (b Body) spot() spot { return spot{b.File, b.StartLine} }
+
 func (p Literal) none() bool { return p.Line == 0 }
 
 // spotOf returns where the source of a function of a stub begins.
@@ -80,8 +82,7 @@ func (l *linker) spotOf(s object.Sym) (spot, error) {
 	if err != nil {
 		return spot{}, err
 	}
-	line := int(fi.StartLine)
-	return spot{declFile(spans, line), line}, nil
+	return spot{declFile(spans), int(fi.StartLine)}, nil
 }
 
 // adoptLiterals gives new code to every live form of the function literals that the refresh is about, and takes note of
@@ -108,6 +109,9 @@ func (l *linker) adoptLiterals(sameDicts bool) error {
 			from[at] = append(from[at], p)
 		}
 	}
+	if err := l.checkPlaces(from); err != nil {
+		return err
+	}
 	for _, p := range l.req.Pairs {
 		at := p.Old.spot()
 		pairs := from[at]
@@ -115,26 +119,89 @@ func (l *linker) adoptLiterals(sameDicts bool) error {
 			continue // nothing goes on, or all literals of the line have
 		}
 		delete(from, at)
-		live, err := l.liveLiterals(at)
+		live, err := l.liveLiterals(at.file)
 		if err != nil {
 			return err
 		}
+		live = slices.DeleteFunc(slices.Clone(live), func(f form) bool { return f.body.StartLine != at.line })
 		fates := fatesOf(live, pairs)
 		for i, f := range live {
 			p := fates[i]
 			switch {
-			case replaced[f.entry] || p != nil && p.Apart:
+			case replaced[f.entry]:
+			case p == nil && len(pairs) == pairs[0].Old.Of && !slices.ContainsFunc(pairs, func(p ClosurePair) bool { return !l.isBrief(p) }):
+				l.orphan(f) // whichever it is
 			case p == nil:
 				return refuse(f.body.Name, "is a function literal of the edit that cannot be told from others of its line")
+			case p.Apart:
+				l.orphan(f)
 			case *p == other:
 			case p.New.none():
 				l.orphan(f)
 			default:
 				r := l.codeFor(f, p.New, made[p.New.spot()], sameDicts)
+				if r == nil && l.isBrief(*p) {
+					l.orphan(f) // the new code has it inlined
+					break
+				}
 				if r == nil {
 					return refuse(f.body.Name, "is a function literal of the edit, made where it cannot be compiled again")
 				}
 				l.roots = append(l.roots, &root{node: r.node, entry: f.entry, old: f.body, adopted: true})
+			}
+		}
+	}
+	return nil
+}
+
+// isBrief reports whether closures of an old literal never outlive the code that makes them: what comes to it then is only
+// old code that is under way. One that the source has no more counts as such, since it is left alone anyway.
+func (l *linker) isBrief(p ClosurePair) bool {
+	return p.New.none() || p.Called || p.Told && l.req.Brief != nil && l.req.Brief(p.Old.Name)
+}
+
+// checkPlaces makes sure that the live forms of the literals stand where they are looked for. What the process has in the
+// files must begin where the source that it runs has a literal, and what is called as one of the refresh is, where that
+// does. So a literal of which no form is found is one that the program has no code of: where its function was dropped, or
+// all of it was inlined.
+func (l *linker) checkPlaces(from map[spot][]ClosurePair) error {
+	known, files := map[spot]bool{}, map[string]bool{}
+	for _, lit := range l.req.Literals {
+		known[lit.spot()], files[lit.File] = true, true
+	}
+	named := map[string]map[spot]bool{} // where the literals of a name begin; init functions may share one
+	for at, pairs := range from {
+		for _, p := range pairs {
+			if p.Old.Name != "" {
+				named[p.Old.Name] = orNew(named[p.Old.Name])
+				named[p.Old.Name][at] = true
+			}
+		}
+	}
+	const why = "is a function literal that the process has from where its source has none, or another one"
+	for _, file := range sortedKeys(files) {
+		live, err := l.liveLiterals(file)
+		if err != nil {
+			return err
+		}
+		for _, f := range live {
+			if !known[f.body.spot()] {
+				return refuse(f.body.Name, why)
+			}
+		}
+	}
+	for name, at := range named {
+		for _, name := range append(l.host.instances(name), name) {
+			entry, ok := l.req.State.address(l.host, Key{name, object.ABIInternal})
+			if !ok {
+				continue
+			}
+			b, err := l.body(name, entry)
+			if err != nil {
+				return err
+			}
+			if gone := b.StartLine == 0; !gone && !b.Wrapper && !at[b.spot()] {
+				return refuse(name, why)
 			}
 		}
 	}
@@ -283,12 +350,13 @@ func (l *linker) noteOwn(s object.Sym, fn string) {
 	}
 }
 
-// orphan takes note that a live form of a literal is of no literal that the source has: others may begin in its line one
-// day. Closures of it go on with its code, on the strength of what that knows of the functions it calls.
+// orphan takes note that closures of a live form of a literal keep its code: others may begin in its line one day. They go
+// on with it on the strength of what it knows of the functions it calls.
 func (l *linker) orphan(f form) {
 	if b, ok := l.state.Bodies[f.entry]; ok {
-		b.File = ""
+		b.File, b.StartLine = "", 0
 		l.state.Bodies[f.entry] = b
+		l.state.Strays[b.Name] = true
 	}
 	l.state.Lines[f.body.Func] = Lines{}
 	for _, r := range l.roots {
@@ -394,8 +462,11 @@ func (l *linker) isOrphan(entry uint64) bool {
 		return false
 	}
 	lines, moved := l.state.Lines[f.Addr()+l.state.Bias]
-	return moved && lines.File == "" && lines.StartLine == 0
+	return moved && isStray(lines)
 }
+
+// isStray reports whether lines are those of a literal that the source has no more.
+func isStray(lines Lines) bool { return lines.File == "" && lines.StartLine == 0 }
 
 // takeOver leaves what a function of some name was before to the one that goes on from there.
 func (l *linker) takeOver() {
@@ -492,23 +563,26 @@ type form struct {
 	image uint64 // the entry at link time, of one that has the code of the build; 0 for others
 }
 
-// liveLiterals returns the function literals whose live code was compiled from source that begins in a line.
-func (l *linker) liveLiterals(at spot) ([]form, error) {
+// liveLiterals returns the function literals whose live code was compiled from a file, by entry.
+func (l *linker) liveLiterals(file string) ([]form, error) {
+	if list, ok := l.live[file]; ok {
+		return list, nil
+	}
 	var list []form
 	for entry, b := range l.state.Bodies {
-		if b.File == at.file && b.StartLine == at.line && isLiteral(b.Name) && !b.Wrapper {
+		if b.File == file && isLiteral(b.Name) && !b.Wrapper {
 			list = append(list, form{entry: entry, body: b})
 		}
 	}
 	bias := l.state.Bias
 	var found []image.Func
-	for _, f := range l.host.funcsIn(at.file) {
-		if _, moved := l.state.Lines[f.Addr()+bias]; !moved && int(f.StartLine()) == at.line && isLiteral(f.Name()) {
+	for _, f := range l.host.funcsIn(file) {
+		if _, moved := l.state.Lines[f.Addr()+bias]; !moved && isLiteral(f.Name()) {
 			found = append(found, f)
 		}
 	}
 	for fn, lines := range l.state.Lines {
-		if lines.File == at.file && lines.StartLine == at.line {
+		if lines.File == file {
 			if f, ok := l.host.literal(fn - bias); ok {
 				found = append(found, f)
 			}
@@ -523,11 +597,12 @@ func (l *linker) liveLiterals(at spot) ([]form, error) {
 		if err != nil {
 			return nil, err
 		}
-		if b.File == at.file && !b.Wrapper {
+		if b.File == file && !b.Wrapper {
 			list = append(list, form{entry, b, f.Entry})
 		}
 	}
 	slices.SortFunc(list, func(a, b form) int { return cmp.Compare(a.entry, b.entry) })
+	l.live[file] = list
 	return list, nil
 }
 

@@ -101,6 +101,7 @@ type linker struct {
 	reliance Reliance
 	orphans  map[string]bool     // see Result.Orphans
 	own      map[object.Sym]bool // see isOwn
+	live     map[string][]form   // see liveLiterals
 
 	needWhole map[string]bool
 	needBody  map[string]bool
@@ -142,6 +143,7 @@ func newLinker(req *Request) (*linker, error) {
 		needWhole: map[string]bool{},
 		needBody:  map[string]bool{},
 		orphans:   map[string]bool{},
+		live:      map[string][]form{},
 		joining:   map[*object.Package]bool{},
 		extends:   map[string]bool{},
 	}

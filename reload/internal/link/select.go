@@ -303,7 +303,7 @@ func (l *linker) body(name string, entry uint64) (Body, error) {
 	if err != nil {
 		return Body{}, err
 	}
-	b.File = declFile(spans, b.StartLine)
+	b.File = declFile(spans)
 	return b, nil
 }
 

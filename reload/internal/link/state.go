@@ -29,6 +29,8 @@ type State struct {
 	Lines        map[uint64]Lines    // by address of a runtime._func: line tables that differ from the image's
 	Dicts        map[string]string   // by name: fingerprints of the dictionaries that patches brought
 	Calls        map[string][]string // by name: what any body of a function that a patch brought calls directly
+	Puts         map[string][]string // by name: types of which any body of a function that a patch brought puts values into interfaces
+	Strays       map[string]bool     // names of functions of patches that closures may have the code of though the source has it no more
 	Uses         *Uses               // what patches use beyond the build's own uses; nil at generation 0
 	Memory       map[uint64][]byte   // bytes that patches wrote over older ones, by address
 	Slots        map[uint64][]byte   // the part of Memory that a rollback leaves: revived method slots
@@ -87,6 +89,8 @@ func (s *State) clone() *State {
 	c.Lines = orNew(maps.Clone(s.Lines))
 	c.Dicts = orNew(maps.Clone(s.Dicts))
 	c.Calls = orNew(maps.Clone(s.Calls))
+	c.Puts = orNew(maps.Clone(s.Puts))
+	c.Strays = orNew(maps.Clone(s.Strays))
 	c.Memory = orNew(maps.Clone(s.Memory))
 	c.Slots = orNew(maps.Clone(s.Slots))
 	c.Joined = orNew(maps.Clone(s.Joined))
@@ -123,7 +127,13 @@ func (s *State) Undone(after *State) *State {
 	u.Generation = after.Generation + 1
 	u.ArenaNext, u.Chunks, u.Uses = after.ArenaNext, after.Chunks, after.Uses
 	u.TypesWidened, u.Joined, u.Caches, u.Was = after.TypesWidened, after.Joined, after.Caches, after.Was
-	u.Calls = after.Calls
+	u.Calls, u.Puts = after.Calls, after.Puts
+	maps.Copy(u.Strays, after.Strays)
+	for entry, b := range after.Bodies {
+		if s.Bodies[entry].Lo != b.Lo {
+			u.Strays[b.Name] = true
+		}
+	}
 	for key, sym := range after.Born {
 		if _, ok := s.Born[key]; !ok && sym.Stable && (!after.hidden(key.Name) || s.hidden(key.Name)) {
 			u.Born[key] = sym

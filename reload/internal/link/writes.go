@@ -338,7 +338,7 @@ func (l *linker) recordBody(n *node) {
 		b.StartLine = int(fi.StartLine)
 	}
 	if spans, err := l.objectSpans(n.sym); err == nil && len(spans) > 0 {
-		b.File = declFile(spans, b.StartLine)
+		b.File = declFile(spans)
 		if n.base && l.req.Since != nil {
 			since := l.req.Since()
 			b.File, b.StartLine = moveLine(since, b.File, b.StartLine)
@@ -367,5 +367,9 @@ func (l *linker) recordBody(n *node) {
 		calls := append(callees(n.sym), s.Calls[name]...)
 		slices.Sort(calls)
 		s.Calls[name] = slices.Compact(calls)
+		if puts := append(l.puts(n.sym), s.Puts[name]...); len(puts) > 0 {
+			slices.Sort(puts)
+			s.Puts[name] = slices.Compact(puts)
+		}
 	}
 }
