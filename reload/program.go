@@ -32,7 +32,8 @@ type Program struct {
 	comp lazy[*build.Compiler]
 
 	factsMu sync.Mutex
-	facts   map[string]*lazy[*build.Facts] // by import path
+	facts   map[string]*lazy[*build.Facts]      // by import path
+	called  map[string]*lazy[map[string]string] // by import path: see signature
 
 	prefixesOnce sync.Once
 	prefixes     map[string]*BuildPackage // Local packages by the prefix of their link names

@@ -49,6 +49,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		return nil, err
 	}
 	out := &Prepared{program: p, process: proc, request: req, from: from, known: known}
+	p.learnSignatures(req)
 	moves := p.recordedMoves(req.Moves)
 	since := sync.OnceValue(func() []LineMove { return p.recordedMoves(req.Since()) })
 	if req.Since == nil {
@@ -108,6 +109,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh, New: setOf(req.New), Anew: link.Anew(req.Anew), Renamed: req.Renamed, Makers: leaks.makers, Tight: tight,
 			Moves: moves, Since: since, Pairs: p.recordedPairs(req.Pairs, leaks.apart), Literals: p.recordedLiterals(req.Literals),
 			Brief: func(name string) bool { return p.isBrief(ctx, known, name) }, Stale: req.Stale, Methods: methodTables(req),
+			Built: p.signature,
 		})
 		out.outcome.Link += time.Since(start)
 		c.remove()
@@ -509,7 +511,7 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		files := stubs[i].Sources()
 		c.results = append(c.results, res)
 		deps[pkg.Path] = res.Archive
-		c.stubs = append(c.stubs, link.Stub{Package: p.objectPath(pkg.Path), Archive: res.Archive, Shaped: stubs[i].Shaped, Hollow: names(stubs[i].Hollow), Layouts: layouts(stubs[i].Layouts), Inits: append(initNames(pkg, stubs[i].Inits), pkg.Rerun...)})
+		c.stubs = append(c.stubs, link.Stub{Package: p.objectPath(pkg.Path), Archive: res.Archive, Shaped: stubs[i].Shaped, Hollow: names(stubs[i].Hollow), Layouts: layouts(stubs[i].Layouts), Signatures: signatures(pkg.Keep), Inits: append(initNames(pkg, stubs[i].Inits), pkg.Rerun...)})
 		inits := stub.InitFuncs(pkg.Files, pkg.Info)
 		for _, fn := range pkg.Keep {
 			if n, ok := inits[fn]; ok {
@@ -603,9 +605,24 @@ func initNames(pkg *Package, names []string) []string {
 func layouts(list []stub.Layout) []link.Layout {
 	out := make([]link.Layout, len(list))
 	for i, l := range list {
-		out[i] = link.Layout(l)
+		out[i] = link.Layout{Type: l.Type, Size: l.Size, Kind: l.Kind, Partial: l.Partial}
+		for _, f := range l.Fields {
+			out[i].Fields = append(out[i].Fields, link.Field(f))
+		}
+		for _, m := range l.Methods {
+			out[i].Methods = append(out[i].Methods, link.Method(m))
+		}
 	}
 	return out
+}
+
+// signatures are those of functions, by link name.
+func signatures(fns []*types.Func) map[string]string {
+	list := map[string]string{}
+	for _, fn := range fns {
+		list[LinkName(fn)] = stub.Signature(fn)
+	}
+	return list
 }
 
 // names are the link names of functions.

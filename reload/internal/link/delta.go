@@ -15,7 +15,8 @@ type Delta struct {
 	Types      bool // widened
 	Born       mapDelta[Key, Symbol]
 	Renewed    mapDelta[string, bool]
-	Layouts    mapDelta[string, string]
+	Layouts    mapDelta[string, Layout]
+	Signatures mapDelta[string, string]
 	Was        mapDelta[string, []string]
 	Bodies     mapDelta[uint64, Body]
 	Lines      mapDelta[uint64, Lines]
@@ -78,6 +79,10 @@ func sameLines(a, b Lines) bool {
 	return a.StartLine == b.StartLine && a.File == b.File && slices.Equal(a.Spans, b.Spans)
 }
 
+func sameLayout(a, b Layout) bool {
+	return a.Type == b.Type && a.Size == b.Size && a.Kind == b.Kind && a.Partial == b.Partial && slices.Equal(a.Fields, b.Fields) && slices.Equal(a.Methods, b.Methods)
+}
+
 // Since returns what leads from an older state to s.
 func (s *State) Since(old *State) *Delta {
 	a, b := old.uses(), s.uses()
@@ -88,7 +93,8 @@ func (s *State) Since(old *State) *Delta {
 		Types:      s.TypesWidened,
 		Born:       diffMap(old.Born, s.Born, equal),
 		Renewed:    diffMap(old.Renewed, s.Renewed, equal),
-		Layouts:    diffMap(old.Layouts, s.Layouts, equal),
+		Layouts:    diffMap(old.Layouts, s.Layouts, sameLayout),
+		Signatures: diffMap(old.Signatures, s.Signatures, equal),
 		Was:        diffMap(old.Was, s.Was, slices.Equal),
 		Bodies:     diffMap(old.Bodies, s.Bodies, equal),
 		Lines:      diffMap(old.Lines, s.Lines, sameLines),
@@ -124,6 +130,7 @@ func (s *State) With(d *Delta) *State {
 	c.Born = d.Born.apply(s.Born)
 	c.Renewed = d.Renewed.apply(s.Renewed)
 	c.Layouts = d.Layouts.apply(s.Layouts)
+	c.Signatures = d.Signatures.apply(s.Signatures)
 	c.Was = d.Was.apply(s.Was)
 	c.Bodies = d.Bodies.apply(s.Bodies)
 	c.Lines = d.Lines.apply(s.Lines)

@@ -2,82 +2,271 @@ package link
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/limeade-go/limeade/reload/internal/object"
 )
 
 // Whoever made the request has judged that new code and the process agree on types. The linker looks for itself: at
-// the layout of each type that the new code looks into, at the type of each variable that it uses, and at how the
-// functions are called that it replaces.
+// what each type is that the new code may meet, at the type of each variable that it uses, and at how the functions are
+// called that it replaces.
 
-// A Layout is what code takes for granted of a declared type.
+// A Layout is what code takes for granted of a type.
 type Layout struct {
-	Type   string // link name, as "example.com/p.T"
-	Size   int64
-	Struct bool
-	Fields []struct {
-		Name   string
-		Offset int64
-		Type   string // link name, "" for types that have no simple one
-	}
+	Type    string // link name, as "example.com/p.T"
+	Size    int64
+	Kind    string // link name of the underlying type, "struct", "interface"; "" if it has no simple one
+	Fields  []Field
+	Methods []Method // of an interface its own, in no order; of another type those of pointers to it
+	Partial bool     // Methods are not known
 }
 
-// checkLayouts compares the layouts that the stubs' code takes for granted with those of the process.
+// A Field is one of a struct.
+type Field struct {
+	Name   string
+	Offset int64
+	Type   string // link name, "" for types that have no simple one
+}
+
+// A Method is one of a type or interface.
+type Method struct {
+	Name  string
+	Type  string // link name, "" for types that have no simple one
+	Value bool   // values have it, too
+}
+
+// checkLayouts compares what the stubs' code takes for granted of types with what the process has.
 func (l *linker) checkLayouts() error {
 	for i := range l.req.Stubs {
-		for _, layout := range l.req.Stubs[i].Layouts {
-			def := l.built("type:"+layout.Type, 0)
-			if _, born := l.state.Born[Key{Name: "type:" + layout.Type}]; !def.IsZero() && !born {
-				if what := l.differs(def, layout); what != "" {
+		local, err := l.localLayouts(&l.req.Stubs[i])
+		if err != nil {
+			return err
+		}
+		for _, layout := range slices.Concat(l.req.Stubs[i].Layouts, local) {
+			was, ok := l.state.Layouts[layout.Type]
+			born := ok
+			if !ok {
+				if was, ok, err = l.builtLayout(layout); err != nil {
+					return err
+				}
+			}
+			if l.isNew(layout.Type) {
+				ok = false
+			}
+			extended := l.extends[withoutInstance(layout.Type)]
+			if ok {
+				if what := was.differs(layout, was.Partial || layout.Partial || extended); what != "" {
 					return refuse(layout.Type, "is not the type that the program has: %s", what)
 				}
-				continue
 			}
-			now := fmt.Sprint(layout)
-			if was, ok := l.state.Layouts[layout.Type]; ok && was != now && !l.req.New[layout.Type] {
-				return refuse(layout.Type, "is not the type that the program has")
+			if layout.Partial {
+				layout.Methods, layout.Partial = was.Methods, !ok || was.Partial
 			}
-			l.state.Layouts[layout.Type] = now
+			if born || !ok || extended {
+				l.state.Layouts[layout.Type] = layout
+			}
 		}
 	}
 	return nil
 }
 
-// differs says in what a type's definition differs from a layout, "" if in nothing.
-func (l *linker) differs(def object.Sym, layout Layout) string {
+// isNew reports whether a type, or what it is an instance of or for, is not what the process may have under its name.
+func (l *linker) isNew(typ string) bool {
+	for name := range l.req.New {
+		if declares(name, typ) {
+			return true
+		}
+	}
+	return false
+}
+
+// localLayouts are those of the types that functions of a stub declare.
+func (l *linker) localLayouts(stub *Stub) ([]Layout, error) {
+	var list []Layout
+	for _, o := range l.lib.Package(stub.Package).Objects {
+		for i := range o.NumDefs() {
+			s := o.Sym(i)
+			name, isType := strings.CutPrefix(s.Name(), "type:")
+			if !isType || strings.HasPrefix(name, "*") || !localType.MatchString(name) || !s.IsGoType() {
+				continue
+			}
+			layout, err := l.layoutOf(s)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, layout)
+		}
+	}
+	return list, nil
+}
+
+// localType matches the names of types that functions declare.
+var localType = regexp.MustCompile(`^[^*\[(]*·\d+$`)
+
+// builtLayout is the layout of a type as the build has it. The methods of pointers are in a descriptor of their own.
+func (l *linker) builtLayout(layout Layout) (Layout, bool, error) {
+	def := l.built("type:"+layout.Type, 0)
+	if def.IsZero() {
+		return Layout{}, false, nil
+	}
+	was, err := l.layoutOf(def)
+	if err != nil || was.Kind == "interface" || layout.Partial {
+		return was, true, err
+	}
+	pointer := l.built("type:*"+layout.Type, 0)
+	if was.Partial = pointer.IsZero(); was.Partial {
+		return was, true, nil
+	}
+	ofValue := map[string]bool{}
+	for _, m := range methods(def, l.libOf(def)) {
+		ofValue[m.Name] = true
+	}
+	for _, m := range methods(pointer, l.libOf(pointer)) {
+		was.Methods = append(was.Methods, Method{m.Name, strings.TrimPrefix(l.nameOf(m.mtyp), "type:"), ofValue[m.Name]})
+	}
+	return was, true, nil
+}
+
+// layoutOf reads a type's definition, but for methods that are not an interface's.
+func (l *linker) layoutOf(def object.Sym) (Layout, error) {
 	typ, err := l.readType(def)
 	if err != nil {
-		return err.Error()
+		return Layout{}, err
 	}
-	if int64(typ.size) != layout.Size {
-		return fmt.Sprintf("it has %d bytes, not %d", typ.size, layout.Size)
+	relocs := map[int64]object.Reloc{}
+	for r := range def.Relocs() {
+		if !r.IsMarker() && !r.Sym.IsZero() {
+			relocs[int64(r.Off)] = r
+		}
 	}
-	if isStruct := typ.kind == kindStruct; isStruct != layout.Struct {
-		return "one of them is a struct"
+	layout := Layout{Type: strings.TrimPrefix(def.Name(), "type:"), Size: int64(typ.size), Partial: true}
+	head, ok := l.host.Layout.Struct("abi." + kindStructs[typ.kind])
+	if !ok && kindStructs[typ.kind] != "" {
+		return layout, refuse(def.Name(), "is a type of unknown layout")
 	}
-	st, ok := l.host.Layout.Struct("abi.StructType")
-	field, ok2 := l.host.Layout.Struct("abi.StructField")
-	if !layout.Struct || !ok || !ok2 {
+	if missing := int(def.Size()) - len(typ.data); missing > 0 { // it may end in zeros that are not there
+		typ.data = append(slices.Clip(typ.data), make([]byte, missing)...)
+	}
+	at := func(field string) int64 { return head.Fields[field].Offset }
+	named := func(off int64) string { return strings.TrimPrefix(l.nameOf(relocs[off].Sym), "type:") }
+	word := func(off int64) int64 { return int64(binary.LittleEndian.Uint64(typ.data[off:])) }
+	switch kind := reflect.Kind(typ.kind); kind {
+	case reflect.Pointer:
+		layout.Kind = "*" + named(at("Elem"))
+	case reflect.Slice:
+		layout.Kind = "[]" + named(at("Elem"))
+	case reflect.Array:
+		layout.Kind = fmt.Sprintf("[%d]%s", word(at("Len")), named(at("Elem")))
+	case reflect.Map:
+		layout.Kind = "map[" + named(at("Key")) + "]" + named(at("Elem"))
+	case reflect.Chan:
+		dir, elem := reflect.ChanDir(word(at("Dir"))), named(at("Elem"))
+		if dir == reflect.BothDir && strings.HasPrefix(elem, "<-") {
+			elem = "(" + elem + ")"
+		}
+		layout.Kind = dir.String() + " " + elem
+	case reflect.Func:
+		layout.Kind = l.funcKind(def, typ, head.Size, at("InCount"), named)
+	case reflect.Interface:
+		layout.Kind, layout.Partial = "interface", false
+		for _, m := range interfaceMethods(def, l.libOf(def), l.interfaceMethodsAt()) {
+			layout.Methods = append(layout.Methods, Method{m.Name, strings.TrimPrefix(m.Type, "type:"), false})
+		}
+	case reflect.Struct:
+		layout.Kind = "struct"
+		field, ok := l.host.Layout.Struct("abi.StructField")
+		first := relocs[at("Fields")].Add
+		for i := range word(at("Fields") + 8) {
+			at := first + i*field.Size
+			if !ok || at+field.Size > int64(len(typ.data)) {
+				return layout, refuse(def.Name(), "is a type of unknown layout")
+			}
+			name := typeName(l.libOf(def).Resolve(relocs[at+field.Fields["Name"].Offset].Sym))
+			layout.Fields = append(layout.Fields, Field{name, word(at + field.Fields["Offset"].Offset), named(at + field.Fields["Typ"].Offset)})
+		}
+	default:
+		layout.Kind = kind.String()
+	}
+	return layout, nil
+}
+
+// funcKind writes a function type, whose parameters and results stand behind its descriptor's head and the
+// abi.UncommonType (internal/abi/type.go, FuncType).
+func (l *linker) funcKind(def object.Sym, typ abiType, size, counts int64, named func(off int64) string) string {
+	if common, _, err := l.uncommon(def); err == nil && common != 0 {
+		uncommon, _ := l.host.Layout.Struct("abi.UncommonType")
+		size += uncommon.Size
+	}
+	in, out := int64(binary.LittleEndian.Uint16(typ.data[counts:])), int64(binary.LittleEndian.Uint16(typ.data[counts+2:]))
+	variadic := out&(1<<15) != 0
+	out &^= 1 << 15
+	var text strings.Builder
+	text.WriteString("func(")
+	for i := range in + out {
+		name := named(size + 8*i)
+		switch {
+		case i == in && out == 1:
+			text.WriteString(") ")
+		case i == in:
+			text.WriteString(") (")
+		case i > 0:
+			text.WriteString(", ")
+		}
+		if i == in-1 && variadic {
+			name = "..." + strings.TrimPrefix(name, "[]")
+		}
+		text.WriteString(name)
+	}
+	if out != 1 {
+		text.WriteString(")")
+	}
+	return text.String()
+}
+
+// differs says in what a layout of the process differs from one that new code relies on, "" if in nothing. Names that
+// one of them does not know are taken for the same.
+func (was Layout) differs(now Layout, butMethods bool) string {
+	other := func(a, b string) bool { return a != b && a != "" && b != "" }
+	if other(was.Kind, now.Kind) {
+		return fmt.Sprintf("it is %s, not %s", was.Kind, now.Kind)
+	}
+	if was.Size != now.Size {
+		return fmt.Sprintf("it has %d bytes, not %d", was.Size, now.Size)
+	}
+	if len(was.Fields) != len(now.Fields) {
+		return fmt.Sprintf("it has %d fields, not %d", len(was.Fields), len(now.Fields))
+	}
+	for i, f := range now.Fields {
+		if w := was.Fields[i]; w.Name != f.Name || w.Offset != f.Offset {
+			return fmt.Sprintf("it has a field %s at %d, not %s at %d", w.Name, w.Offset, f.Name, f.Offset)
+		} else if other(w.Type, f.Type) {
+			return fmt.Sprintf("its field %s is of type %s, not %s", f.Name, w.Type, f.Type)
+		}
+	}
+	if butMethods {
 		return ""
 	}
-	if n := int(binary.LittleEndian.Uint64(typ.data[st.Fields["Fields"].Offset+8:])); n != len(layout.Fields) {
-		return fmt.Sprintf("it has %d fields, not %d", n, len(layout.Fields))
+	// Methods that are not exported may have the same name in several packages.
+	order := func(list []Method) []Method {
+		return slices.SortedFunc(slices.Values(list), func(a, b Method) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Type, b.Type)) })
 	}
-	first := relocTo(def, st.Fields["Fields"].Offset)
-	for i, f := range layout.Fields {
-		at := first + int64(i)*field.Size
-		if at+field.Size > int64(len(typ.data)) {
-			return "its descriptor is of an unknown form"
-		}
-		name := typeName(l.libOf(def).Resolve(relocAt(def, at+field.Fields["Name"].Offset)))
-		if offset := int64(binary.LittleEndian.Uint64(typ.data[at+field.Fields["Offset"].Offset:])); name != f.Name || offset != f.Offset {
-			return fmt.Sprintf("it has a field %s at %d, not %s at %d", name, offset, f.Name, f.Offset)
-		}
-		if of := strings.TrimPrefix(l.nameOf(relocAt(def, at+field.Fields["Typ"].Offset)), "type:"); f.Type != "" && of != f.Type {
-			return fmt.Sprintf("its field %s is of type %s, not %s", f.Name, of, f.Type)
+	before, after := order(was.Methods), order(now.Methods)
+	for i := range max(len(before), len(after)) {
+		switch {
+		case i == len(after) || i < len(before) && before[i].Name < after[i].Name:
+			return "it has a method " + before[i].Name
+		case i == len(before) || before[i].Name > after[i].Name:
+			return "it has no method " + after[i].Name
+		case other(before[i].Type, after[i].Type):
+			return fmt.Sprintf("its method %s is %s, not %s", after[i].Name, before[i].Type, after[i].Type)
+		case before[i].Value != after[i].Value:
+			return "its method " + after[i].Name + " has another receiver"
 		}
 	}
 	return ""
@@ -129,21 +318,35 @@ func (l *linker) nameOf(s object.Sym) string {
 // funcdataArgInfo is the index of the funcdata that says where the parameters are (internal/abi/symtab.go).
 const funcdataArgInfo = 5
 
-// checkCall makes sure that callers of a function of the build may call its new code.
+// checkCall makes sure that callers of a function which is live may call its new code.
 func (l *linker) checkCall(key Key, made object.Sym) error {
+	name := key.Name
+	if old := l.req.Renamed[name]; old != "" {
+		name = old
+	}
+	was, ok := l.req.State.Signatures[name]
+	if !ok && l.req.Built != nil && !l.req.State.hidden(name) {
+		var err error
+		if was, err = l.req.Built(name); err != nil {
+			return err
+		}
+	}
+	if now := l.stubObjs[made.Obj].Signatures[key.Name]; was != "" && now != "" && was != now {
+		return refuse(key.Name, "is %s in the program, and %s in the source", was, now)
+	}
 	base := l.built(key.Name, key.ABI)
 	if base.IsZero() || base.Kind() != object.Text {
 		return nil
 	}
-	was, err := base.DecodeFuncInfo()
+	before, err := base.DecodeFuncInfo()
 	if err != nil {
 		return err
 	}
-	now, err := made.DecodeFuncInfo()
+	after, err := made.DecodeFuncInfo()
 	if err != nil {
 		return err
 	}
-	if was.Args != now.Args || !bytes.Equal(l.argInfo(base), l.argInfo(made)) {
+	if before.Args != after.Args || !bytes.Equal(l.argInfo(base), l.argInfo(made)) {
 		return refuse(key.Name, "has other parameters or results than in the program")
 	}
 	return nil

@@ -97,10 +97,13 @@ type Request struct {
 	Literals []Literal
 	// Brief reports whether closures of a function literal, by the name that it has in its own function, never outlive the
 	// code that makes them.
-	Brief   func(name string) bool
-	Stale   func(name string) bool // whether the build's object of this declaration is out of date
-	Methods []string               // types that got or lost methods, by link name; the stubs have them whole
-	Source  string                 // digest of what the process runs afterwards
+	Brief func(name string) bool
+	Stale func(name string) bool // whether the build's object of this declaration is out of date
+	// Built returns the parameters and results of a function as the build has it, by link name; "" for what it does not
+	// know. It may be nil.
+	Built   func(name string) (string, error)
+	Methods []string // types that got or lost methods, by link name; the stubs have them whole
+	Source  string   // digest of what the process runs afterwards
 }
 
 // Anew are types that begin anew under their names because the process can have no value of them.
@@ -116,8 +119,10 @@ type Stub struct {
 	Archive string          // path of the archive file
 	Shaped  map[string]bool // types, by link name, whose descriptors are not the real ones
 	Hollow  map[string]bool // functions, by link name, whose bodies are not the real ones
-	Layouts []Layout        // of the types that its code looks into
-	Inits   []string        // functions, by link name, that are run before the swap, in order: they initialise new variables
+	Layouts []Layout        // of the types that its code may meet
+	// Signatures are the parameters and results of the functions that are compiled in it, by link name.
+	Signatures map[string]string
+	Inits      []string // functions, by link name, that are run before the swap, in order: they initialise new variables
 }
 
 // A LineMove says that lines [From, To] of a file stand Delta lines further down in NewFile of the new

@@ -177,25 +177,25 @@ func TestLink(t *testing.T) {
 		})
 	}
 	t.Run("a type of another layout is refused", func(t *testing.T) {
-		built := Layout{Type: "main.T", Size: 16, Struct: true}
-		field := func(l *Layout, name string, offset int64, typ string) {
-			l.Fields = append(slices.Clip(l.Fields), struct {
-				Name   string
-				Offset int64
-				Type   string
-			}{name, offset, typ})
+		built := Layout{Type: "main.T", Size: 16, Kind: "struct", Fields: []Field{{"a", 0, "int"}, {"b", 8, "int"}}, Partial: true}
+		changed := func(change func(l *Layout)) Layout {
+			l := built
+			l.Fields = slices.Clone(l.Fields)
+			change(&l)
+			return l
 		}
-		field(&built, "a", 0, "int")
-		one, renamed, retyped := built, built, built
-		field(&built, "b", 8, "int")
-		field(&renamed, "c", 8, "int")
-		field(&retyped, "b", 8, "uint")
-		larger := built
-		larger.Size = 24
 		for name, c := range map[string]struct {
 			layout Layout
 			fits   bool
-		}{"same": {built, true}, "size": {larger, false}, "fewer": {one, false}, "name": {renamed, false}, "type": {retyped, false}} {
+		}{
+			"same":   {built, true},
+			"size":   {changed(func(l *Layout) { l.Size = 24 }), false},
+			"kind":   {changed(func(l *Layout) { l.Kind = "[2]int" }), false},
+			"fewer":  {changed(func(l *Layout) { l.Fields = l.Fields[:1] }), false},
+			"name":   {changed(func(l *Layout) { l.Fields[1].Name = "c" }), false},
+			"type":   {changed(func(l *Layout) { l.Fields[1].Type = "uint" }), false},
+			"method": {changed(func(l *Layout) { l.Partial, l.Methods = false, []Method{{"M", "func()", true}} }), false},
+		} {
 			src := edit(`return fmt.Sprint("new", x)`)
 			if _, err := f.link(src, nil, "main.f"); err != nil {
 				t.Fatal(err)

@@ -174,6 +174,9 @@ func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bo
 		return nil // the name is that of other forms too; closures that exist get to know it by adoption
 	}
 	l.byKey[key] = n
+	if signature := l.stubObjs[s.Obj].Signatures[key.Name]; signature != "" {
+		l.state.Signatures[key.Name] = signature
+	}
 	r := &root{node: n}
 	entry, live := l.address(key)
 	if live {

@@ -23,7 +23,8 @@ type State struct {
 
 	Born         map[Key]Symbol      // symbols that patches brought, or that they moved away from the image's
 	Was          map[string][]string // by function: the names that it got later, and under which it goes on
-	Layouts      map[string]string   // by type that is not the build's: what code takes for granted of it
+	Layouts      map[string]Layout   // by type that is not the build's, or no longer: what code takes for granted of it
+	Signatures   map[string]string   // by function that a patch brought: its parameters and results
 	Renewed      map[string]bool     // declarations that are not those of the build: nothing of the image that mentions them counts
 	Bodies       map[uint64]Body     // by first address: functions whose live body is not the image's
 	Lines        map[uint64]Lines    // by address of a runtime._func: line tables that differ from the image's
@@ -84,6 +85,7 @@ func (s *State) clone() *State {
 	c.Born = orNew(maps.Clone(s.Born))
 	c.Renewed = orNew(maps.Clone(s.Renewed))
 	c.Layouts = orNew(maps.Clone(s.Layouts))
+	c.Signatures = orNew(maps.Clone(s.Signatures))
 	c.Was = orNew(maps.Clone(s.Was))
 	c.Bodies = orNew(maps.Clone(s.Bodies))
 	c.Lines = orNew(maps.Clone(s.Lines))

@@ -3,6 +3,7 @@ package stub
 import (
 	"fmt"
 	"go/types"
+	"strconv"
 	"strings"
 )
 
@@ -14,6 +15,10 @@ func linkPath(pkg *types.Package) string {
 	}
 	path := pkg.Path()
 	last := strings.LastIndexByte(path, '/')
+	plain := func(c rune) bool { return c > ' ' && c != '%' && c != '"' && c < 0x7f }
+	if strings.IndexByte(path[last+1:], '.') < 0 && strings.IndexFunc(path, func(c rune) bool { return !plain(c) }) < 0 {
+		return path
+	}
 	var out strings.Builder
 	for i := range len(path) {
 		switch c := path[i]; {
@@ -39,59 +44,193 @@ func linkFunc(fn *types.Func) string {
 	return prefix + recv.Name() + "." + fn.Name()
 }
 
-// linkName returns the compiler's link string of a type, or false for the types that are not worth it:
-// those local to functions, unnamed interfaces and structs with fields
-// (cmd/compile/internal/types/fmt.go, LinkString, Go 1.26).
+// Signature returns the parameters and results of a function or method as the compiler's link strings have them, with
+// type parameters by their numbers; "" if a type in it is invalid.
+func Signature(fn *types.Func) string {
+	sig := fn.Signature()
+	name, _ := linkName(sig)
+	if strings.Contains(name, types.Typ[types.Invalid].String()) {
+		return ""
+	}
+	return fmt.Sprint(strings.Repeat("[]", sig.TypeParams().Len()), name)
+}
+
+// linkName returns the compiler's link string of a type, or false for those that none is known of: they are made of
+// type parameters, or of types that are local to functions (cmd/compile/internal/types/fmt.go, LinkString, Go 1.26).
 func linkName(t types.Type) (string, bool) {
+	n := namer{ok: true}
+	n.typ(t)
+	return n.String(), n.ok
+}
+
+// linkNamed is the same for a declared type.
+func linkNamed(t *types.Named) (string, bool) {
+	n := namer{ok: true}
+	n.named(t)
+	return n.String(), n.ok
+}
+
+// A namer writes link strings.
+type namer struct {
+	strings.Builder
+	ok bool
+}
+
+func (n *namer) typ(t types.Type) {
 	switch t := types.Unalias(t).(type) {
 	case *types.Basic:
-		return types.Typ[t.Kind()].String(), t.Info()&types.IsUntyped == 0
+		n.WriteString(types.Typ[t.Kind()].String())
+		n.ok = n.ok && t.Info()&types.IsUntyped == 0
 	case *types.Named:
-		return linkNamed(t)
+		n.named(t)
 	case *types.Pointer:
-		return linkElem("*", t.Elem())
+		n.elem("*", t.Elem())
 	case *types.Slice:
-		return linkElem("[]", t.Elem())
+		n.elem("[]", t.Elem())
 	case *types.Array:
-		return linkElem(fmt.Sprintf("[%d]", t.Len()), t.Elem())
+		n.elem(fmt.Sprintf("[%d]", t.Len()), t.Elem())
 	case *types.Map:
-		key, ok := linkName(t.Key())
-		elem, ok2 := linkName(t.Elem())
-		return "map[" + key + "]" + elem, ok && ok2
+		n.elem("map[", t.Key())
+		n.elem("]", t.Elem())
+	case *types.Chan:
+		n.channel(t)
+	case *types.Signature:
+		n.WriteString("func")
+		n.signature(t)
 	case *types.Interface:
-		return "interface {}", t.Empty()
+		n.iface(t)
 	case *types.Struct:
-		return "struct {}", t.NumFields() == 0
+		n.structure(t)
+	case *types.TypeParam:
+		fmt.Fprintf(n, "$%d", t.Index())
+		n.ok = false
+	default:
+		n.ok = false
 	}
-	return "", false
 }
 
-func linkElem(prefix string, elem types.Type) (string, bool) {
-	name, ok := linkName(elem)
-	return prefix + name, ok
+func (n *namer) elem(prefix string, elem types.Type) {
+	n.WriteString(prefix)
+	n.typ(elem)
 }
 
-func linkNamed(t *types.Named) (string, bool) {
+func (n *namer) named(t *types.Named) {
 	obj := t.Obj()
 	if obj.Pkg() == nil {
-		return obj.Name(), true
+		n.WriteString(obj.Name())
+		return
 	}
-	if obj.Parent() != obj.Pkg().Scope() {
-		return "", false
+	n.ok = n.ok && obj.Parent() == obj.Pkg().Scope()
+	n.WriteString(linkPath(obj.Pkg()) + "." + obj.Name())
+	for i := range t.TypeArgs().Len() {
+		n.elem([]string{"[", ","}[min(i, 1)], t.TypeArgs().At(i))
 	}
-	name := linkPath(obj.Pkg()) + "." + obj.Name()
-	if t.TypeArgs().Len() == 0 {
-		return name, true
+	if t.TypeArgs().Len() > 0 {
+		n.WriteString("]")
 	}
-	args := make([]string, 0, t.TypeArgs().Len())
-	for arg := range t.TypeArgs().Types() {
-		s, ok := linkName(arg)
-		if !ok {
-			return "", false
+}
+
+func (n *namer) channel(t *types.Chan) {
+	elem, isChan := types.Unalias(t.Elem()).(*types.Chan)
+	switch {
+	case t.Dir() == types.RecvOnly:
+		n.elem("<-chan ", t.Elem())
+	case t.Dir() == types.SendOnly:
+		n.elem("chan<- ", t.Elem())
+	case isChan && elem.Dir() == types.RecvOnly:
+		n.elem("chan (", t.Elem())
+		n.WriteString(")")
+	default:
+		n.elem("chan ", t.Elem())
+	}
+}
+
+func (n *namer) signature(t *types.Signature) {
+	n.tuple(t.Params(), t.Variadic())
+	switch t.Results().Len() {
+	case 0:
+	case 1:
+		n.elem(" ", t.Results().At(0).Type())
+	default:
+		n.WriteString(" ")
+		n.tuple(t.Results(), false)
+	}
+}
+
+func (n *namer) tuple(t *types.Tuple, variadic bool) {
+	n.WriteString("(")
+	for i := range t.Len() {
+		if i > 0 {
+			n.WriteString(", ")
 		}
-		args = append(args, s)
+		typ := t.At(i).Type()
+		if slice, ok := typ.(*types.Slice); ok && variadic && i == t.Len()-1 {
+			n.elem("...", slice.Elem())
+		} else {
+			n.typ(typ)
+		}
 	}
-	return name + "[" + strings.Join(args, ",") + "]", true
+	n.WriteString(")")
+}
+
+// iface writes an interface, whose methods go/types has in the compiler's order.
+func (n *namer) iface(t *types.Interface) {
+	n.ok = n.ok && t.IsMethodSet()
+	n.WriteString("interface {")
+	for i := range t.NumMethods() {
+		n.member(i, t.Method(i))
+		n.signature(t.Method(i).Signature())
+	}
+	n.end(t.NumMethods())
+}
+
+func (n *namer) structure(t *types.Struct) {
+	n.WriteString("struct {")
+	for i := range t.NumFields() {
+		v := t.Field(i)
+		if v.Embedded() && embeddedName(v) {
+			n.WriteString([]string{" ", "; "}[min(i, 1)])
+		} else {
+			n.member(i, v)
+			n.WriteString(map[bool]string{false: " ", true: " = "}[v.Embedded()])
+		}
+		n.typ(v.Type())
+		if tag := t.Tag(i); tag != "" {
+			n.WriteString(" " + strconv.Quote(tag))
+		}
+	}
+	n.end(t.NumFields())
+}
+
+// member writes the name of the ith field or method, with its package if that belongs to it.
+func (n *namer) member(i int, obj types.Object) {
+	n.WriteString([]string{" ", "; "}[min(i, 1)])
+	if !obj.Exported() {
+		n.WriteString(linkPath(obj.Pkg()) + ".")
+	}
+	n.WriteString(obj.Name())
+}
+
+func (n *namer) end(members int) {
+	if members > 0 {
+		n.WriteString(" ")
+	}
+	n.WriteString("}")
+}
+
+// embeddedName reports whether an embedded field is called like its type, without type arguments.
+func embeddedName(v *types.Var) bool {
+	t := types.Unalias(v.Type())
+	if p, ok := t.(*types.Pointer); ok {
+		t = types.Unalias(p.Elem())
+	}
+	switch t := t.(type) {
+	case *types.Named:
+		return t.TypeArgs().Len() == 0 && t.Obj().Name() == v.Name() && (t.Obj().Exported() || t.Obj().Pkg() == v.Pkg())
+	case *types.Basic:
+		return t.Kind() == types.UnsafePointer && v.Name() == "Pointer"
+	}
+	return false
 }
 
 // hostHas asks whether a type's descriptor is to be had elsewhere. What has no name here is taken to be

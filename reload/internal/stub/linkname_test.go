@@ -66,6 +66,56 @@ func TestTypeNames(t *testing.T) {
 	}
 }
 
+// TestLayoutNames wants the types that layouts are made of to have the names that the compiler gives them: it wrote each into
+// the description of the type.
+func TestLayoutNames(t *testing.T) {
+	tc := newToolchain(t, "")
+	_, archives, dir := loadTraps(t, tc)
+	list := []*checked{trap(t, tc, dir, "generics", archives["generics"]), trap(t, tc, dir, "interfaces", archives["interfaces"]), trap(t, tc, dir, "shapes", archives["shapes"])}
+	std := []string{"net/http", "encoding/json", "go/types", "text/template"}
+	tc.list(t, ".", std...)
+	for _, path := range std {
+		list = append(list, tc.check(t, path))
+	}
+	for _, c := range list {
+		c.compileFull(t)
+		symbols := typeSymbols(c.full)
+		b := newBuilder(c.input())
+		names := 0
+		check := func(of, name string) {
+			if !strings.ContainsAny(name, "[({ ") && name != "" && !strings.Contains(name, linkPath(c.pkg)+".") {
+				return // it is described in another object, and has a number here
+			}
+			if names++; name == "" || !symbols["type:"+name] {
+				t.Errorf("%s: %s has %q in it, and the object has no such type", c.pkg.Path(), of, name)
+			}
+		}
+		for _, l := range b.layouts() {
+			if !symbols["type:"+l.Type] || l.Kind == "interface" && l.Partial {
+				continue
+			}
+			for _, f := range l.Fields {
+				check(l.Type+"."+f.Name, f.Type)
+			}
+			for _, m := range l.Methods {
+				check(l.Type+"."+m.Name, m.Type)
+			}
+		}
+		t.Logf("%s: %d names", c.pkg.Path(), names)
+	}
+}
+
+// BenchmarkLayouts measures what the layouts of a large package take, beside the stub itself.
+func BenchmarkLayouts(b *testing.B) {
+	tc := newToolchain(b, "")
+	tc.list(b, ".", "net/http")
+	in := tc.check(b, "net/http").input()
+	builder := newBuilder(in)
+	for b.Loop() {
+		builder.layouts()
+	}
+}
+
 func isMethodSet(t types.Type) bool {
 	iface, ok := t.Underlying().(*types.Interface)
 	return !ok || iface.IsMethodSet()

@@ -129,7 +129,8 @@ type Stub struct {
 	// must never be linked.
 	Hollow []*types.Func
 
-	// Layouts are those of the types that the code may look into, with real fields in place of stand-ins.
+	// Layouts are those of the package's types, and of those that the code may look into, with real fields in place of
+	// stand-ins.
 	Layouts []Layout
 
 	// Inits are the names of the functions of Added.
