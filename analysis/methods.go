@@ -81,7 +81,8 @@ func (k *classifier) otherReceiver(d *decl.Decl) bool {
 func made(prog *program, method string) []string {
 	var names []string
 	add := func(recv string) {
-		for _, name := range []string{recv + "." + facts.Method(method), pointerTo(recv) + "." + facts.Method(method)} {
+		as := promotedAs(recv, method)
+		for _, name := range []string{recv + "." + as, pointerTo(recv) + "." + as} {
 			if name != method {
 				names = append(names, name)
 			}

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"go/token"
 	"slices"
 	"strings"
 
@@ -91,6 +92,7 @@ type set struct {
 	// initializers has the variables whose initialisers have function literals of which the code may differ.
 	initializers map[string]bool
 	tables       map[string]bool // types whose method tables change
+	renewed      map[string]bool // what the compiler makes of methods for these, where it begins anew
 	gone         map[string]bool // methods that went, by link name
 	initialised  map[string]bool // variables that were added or begin anew, with an initialiser
 	defined      map[string]bool // variables that begin anew without one
@@ -102,6 +104,7 @@ func (p *program) newSet() *set {
 	return &set{
 		program: p, members: make(map[string]*member), old: make(map[string]*facts.Decl), generic: make(map[string]bool),
 		wrappers: make(map[string]map[Wrapper]bool), instances: make(map[string]map[Instance]bool), initializers: make(map[string]bool),
+		tables: make(map[string]bool), renewed: make(map[string]bool),
 	}
 }
 
@@ -254,6 +257,22 @@ func receiver(method string) string {
 	return recv
 }
 
+// promotedAs returns what ends the link name of a method of a type that has it through embedding: its name, behind its
+// package's if it is not exported and the type is of another package (cmd/compile/internal/ir/expr.go, MethodSymSuffix).
+func promotedAs(typ, target string) string {
+	name, pkg := facts.Method(target), packagePart(target)
+	if token.IsExported(name) || pkg == packagePart(typ) {
+		return name
+	}
+	return pkg + "." + name
+}
+
+// packagePart returns the part of a link name that stands for the package.
+func packagePart(name string) string {
+	i := strings.LastIndexByte(name, '/') + 1
+	return name[:i+max(0, strings.IndexByte(name[i:], '.'))]
+}
+
 // pointerTo returns the prefix of methods of pointers to a type: "p.(*T)" for "p.T".
 func pointerTo(typ string) string {
 	i := strings.LastIndexByte(typ, '/')
@@ -288,11 +307,18 @@ func (s *set) wrap(d *facts.Decl) {
 			if promoted.Target != d.Name {
 				continue
 			}
+			t := pkg.Decl(promoted.Type)
+			if name := promotedAs(promoted.Type, d.Name); name != method && t != nil && t.Flags&facts.Generic == 0 {
+				// No source of this package can name it. But the whole method table can be made anew.
+				s.tables[promoted.Type] = true
+				s.renewed[promoted.Type+"."+name], s.renewed[pointerTo(promoted.Type)+"."+name] = true, true
+				continue
+			}
 			add(pkg.Path, promoted.Type+"."+method)
 			add(pkg.Path, pointerTo(promoted.Type)+"."+method)
 			if local := pkg.Local(promoted.Type); local != nil {
 				s.pushMaker(pkg.Decl(local.Owner), Inlines)
-			} else if t := pkg.Decl(promoted.Type); t != nil && t.Flags&facts.Generic != 0 {
+			} else if t != nil && t.Flags&facts.Generic != 0 {
 				s.instantiate(t)
 			}
 		}

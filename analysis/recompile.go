@@ -84,7 +84,7 @@ func (c *comparison) recompile() error {
 		s.add(name, Initialises)
 	}
 	s.initialised, s.defined, s.rerun = r.initialised, r.defined, r.rerun
-	s.tables = c.methodTables(before, after, r)
+	maps.Copy(s.tables, c.methodTables(before, after, r))
 	s.gone = make(map[string]bool)
 	for name := range r.methods {
 		if d := after.decl(name); d != nil && before.decl(name) == nil {
@@ -170,6 +170,12 @@ func (c *comparison) placeIn(prog *program, name string) place {
 
 // sets turns a set into what the report shows, with type-checked packages.
 func (c *comparison) sets(s *set) ([]PackageSet, error) {
+	for name := range s.renewed {
+		if !slices.Contains(c.report.New, name) {
+			c.report.New = append(c.report.New, name)
+		}
+	}
+	slices.Sort(c.report.New)
 	var sets, named []PackageSet
 	var need map[string]map[string]bool
 	if !c.draft {
