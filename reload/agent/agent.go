@@ -127,6 +127,29 @@ func (a *agent) prepare() (*rt.Image, *patch.Error) {
 	return a.image, nil
 }
 
+// begin judges a request that concerns what runs already, a rollback or a trial, against the process as it is. Unless it
+// is refused, writer is held from then on.
+func (a *agent) begin(what string, q patch.Request) (generation uint32, refused *patch.Error) {
+	im, refused := a.prepare()
+	if refused != nil {
+		return 0, refused
+	}
+	if q.BuildID != im.BuildID {
+		return 0, wrongBuild(what, q.BuildID, im)
+	}
+	if !a.writer.TryLock() {
+		return 0, busy()
+	}
+	a.mu.Lock()
+	generation = a.generation
+	a.mu.Unlock()
+	if q.Base != generation {
+		a.writer.Unlock()
+		return 0, wrongGeneration(what, q.Base, generation)
+	}
+	return generation, nil
+}
+
 // hello describes the process.
 func (a *agent) hello() []byte {
 	im, refused := a.prepare()

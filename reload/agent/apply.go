@@ -41,7 +41,7 @@ func (a *agent) apply(q patch.Request, client conn) []byte {
 		return refused.Encode()
 	}
 	if !a.writer.TryLock() {
-		return refuse(patch.Busy, "process is being changed by another client; try again").Encode()
+		return busy().Encode()
 	}
 	defer a.writer.Unlock()
 	if client.gone() {
@@ -115,8 +115,7 @@ func (t *transaction) verify(encoded []byte) *patch.Error {
 	case p.GoVersion != a.version:
 		return refuse(patch.WrongGo, "patch is for "+p.GoVersion+", the process runs "+a.version)
 	case p.Base != generation:
-		return refuse(patch.WrongGeneration, "patch is for generation "+strconv.Itoa(int(p.Base))+
-			", the process is at "+strconv.Itoa(int(generation)))
+		return wrongGeneration("patch", p.Base, generation)
 	case p.Origin < t.arena.Lo || p.End() > t.arena.Hi:
 		return refuse(patch.NoMemory, "patch takes "+rt.Hex(p.Origin)+" to "+rt.Hex(p.End())+
 			", free is "+rt.Hex(t.arena.Lo)+" to "+rt.Hex(t.arena.Hi))
@@ -151,6 +150,15 @@ func (t *transaction) verify(encoded []byte) *patch.Error {
 		}
 	}
 	return nil
+}
+
+func busy() *patch.Error {
+	return refuse(patch.Busy, "process is being changed by another client; try again")
+}
+
+func wrongGeneration(what string, base, generation uint32) *patch.Error {
+	return refuse(patch.WrongGeneration, what+" is for generation "+strconv.Itoa(int(base))+
+		", the process is at "+strconv.Itoa(int(generation)))
 }
 
 func wrongBuild(what, buildID string, im *rt.Image) *patch.Error {

@@ -3,8 +3,6 @@
 package agent
 
 import (
-	"strconv"
-
 	"github.com/limeade-go/limeade/reload/agent/internal/rt"
 	"github.com/limeade-go/limeade/reload/patch"
 )
@@ -26,24 +24,11 @@ func (a *agent) relyOn(depth int) (vacant []body, kept []patch.Reliant) {
 // rollback takes the last refresh back that is not taken back yet. The process gets a new generation with the code of
 // the one before; what the refresh mapped and registered stays.
 func (a *agent) rollback(q patch.Request, gone func() bool) []byte {
-	im, refused := a.prepare()
+	generation, refused := a.begin("rollback", q)
 	if refused != nil {
 		return refused.Encode()
 	}
-	if q.BuildID != im.BuildID {
-		return wrongBuild("rollback", q.BuildID, im).Encode()
-	}
-	if !a.writer.TryLock() {
-		return refuse(patch.Busy, "process is being changed by another client; try again").Encode()
-	}
 	defer a.writer.Unlock()
-	a.mu.Lock()
-	generation := a.generation
-	a.mu.Unlock()
-	if q.Base != generation {
-		return refuse(patch.WrongGeneration, "rollback is for generation "+strconv.Itoa(int(q.Base))+
-			", the process is at "+strconv.Itoa(int(generation))).Encode()
-	}
 	if len(a.undo) == 0 {
 		return refuse(patch.NothingToUndo, "process runs its build; there is no refresh to roll back").Encode()
 	}

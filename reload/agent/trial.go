@@ -3,7 +3,6 @@
 package agent
 
 import (
-	"strconv"
 	"sync/atomic"
 
 	"github.com/limeade-go/limeade/reload/agent/internal/rt"
@@ -85,23 +84,12 @@ func never() bool { return false }
 // try looks at the program for some time, and says what failed until then. Who goes on asks again; no time ends the trial, and
 // so does a client that goes away, or takes the refresh back.
 func (a *agent) try(q patch.Request, gone func() bool) []byte {
-	im, refused := a.prepare()
-	if refused != nil {
+	if _, refused := a.begin("trial", q); refused != nil {
 		return refused.Encode()
 	}
-	if q.BuildID != im.BuildID {
-		return wrongBuild("trial", q.BuildID, im).Encode()
-	}
-	if !a.writer.TryLock() {
-		return refuse(patch.Busy, "process is being changed by another client; try again").Encode()
-	}
 	defer a.writer.Unlock()
-	a.mu.Lock()
-	generation := a.generation
-	a.mu.Unlock()
-	if q.Base != generation || a.watching == nil {
-		return refuse(patch.WrongGeneration, "trial is for generation "+strconv.Itoa(int(q.Base))+
-			", the process is at "+strconv.Itoa(int(generation))+" and not on trial").Encode()
+	if a.watching == nil {
+		return refuse(patch.WrongGeneration, "the process is not on trial").Encode()
 	}
 	if q.Time == 0 {
 		if err := a.ignore(); err != nil {
