@@ -16,7 +16,7 @@ import (
 type Agent interface {
 	Generation() uint32
 	// Refresh returns an outcome in any case.
-	Refresh(context.Context) (*Outcome, error)
+	Refresh(ctx context.Context, reset []string) (*Outcome, error)
 	// Guard calls a function in a goroutine of its own, and says what went wrong: "" if it returned.
 	Guard(func()) string
 }

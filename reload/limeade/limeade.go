@@ -30,12 +30,18 @@ func Generation() uint32 {
 // Refresh makes the source as it is saved live in this program, as the command limeade-lsp refresh does, and returns what
 // that prints. The error is Outcome.Error if there is one. The limeade-lsp run that started the program does the
 // work, or where none did, the limeade-lsp in PATH. A hook must not wait for it: one refresh is under way already.
-func Refresh(ctx context.Context) (Outcome, error) {
+func Refresh(ctx context.Context) (Outcome, error) { return Reload(ctx) }
+
+// Reload is Refresh, and has the named package variables begin anew, whatever was written to them: their initialisers run,
+// before the swap. It is what limeade-lsp refresh --reset does, and takes the same names: "example.com/app/p.table",
+// "p.table" or "table". A variable gets new memory. So a function that is running, its caller say, has the old value until it is
+// called the next time, as has who keeps a pointer to it; and a rollback goes back to the old value.
+func Reload(ctx context.Context, vars ...string) (Outcome, error) {
 	a := agent.Load()
 	if a == nil {
 		return Outcome{}, ErrNoAgent
 	}
-	o, err := (*a).Refresh(ctx)
+	o, err := (*a).Refresh(ctx, vars)
 	return *o, err
 }
 

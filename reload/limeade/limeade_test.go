@@ -40,6 +40,9 @@ func main() {
 	limeade.OnRefresh(func(e limeade.Event) { e.Veto("never called"); fmt.Println(e) })
 	limeade.Health(func() error { return errors.New("never called") })
 	o, err := limeade.Refresh(context.Background())
+	if _, err := limeade.Reload(context.Background(), "table"); !errors.Is(err, limeade.ErrNoAgent) {
+		fmt.Println(err)
+	}
 	fmt.Println(limeade.Generation(), o.Applied, errors.Is(err, limeade.ErrNoAgent))
 	bufio.NewReader(os.Stdin).ReadString('\n')
 }
@@ -179,7 +182,7 @@ type agent struct{ failures []string }
 
 func (*agent) Generation() uint32 { return 7 }
 
-func (*agent) Refresh(context.Context) (*limeade.Outcome, error) {
+func (*agent) Refresh(context.Context, []string) (*limeade.Outcome, error) {
 	return &limeade.Outcome{Applied: true}, nil
 }
 

@@ -44,8 +44,9 @@ func (bridge) Guard(fn func()) string { return agent.Guard(fn) }
 // A query is a session.Query, and a reply the session.Reply to it.
 type (
 	query struct {
-		Verb string `json:"verb"`
-		PID  int    `json:"pid"`
+		Verb  string   `json:"verb"`
+		PID   int      `json:"pid"`
+		Reset []string `json:"reset,omitempty"`
 	}
 	reply struct {
 		Answers []limeade.Outcome `json:"answers"`
@@ -54,16 +55,16 @@ type (
 
 // Refresh asks the service of the limeade-lsp that started this program. Where none answers, another one is started, which
 // learns of the program from the records on disk.
-func (bridge) Refresh(ctx context.Context) (*limeade.Outcome, error) {
+func (bridge) Refresh(ctx context.Context, reset []string) (*limeade.Outcome, error) {
 	var o limeade.Outcome
 	err := errNobody
 	for _, dir := range patch.SocketDirs(os.Getenv("XDG_RUNTIME_DIR"), os.Geteuid()) {
-		if o, err = ask(ctx, dir); err == nil {
+		if o, err = ask(ctx, dir, reset); err == nil {
 			break
 		}
 	}
 	if err != nil && ctx.Err() == nil {
-		o, err = start(ctx)
+		o, err = start(ctx, reset)
 	}
 	switch {
 	case err == nil && o.Error != nil:
@@ -77,7 +78,7 @@ func (bridge) Refresh(ctx context.Context) (*limeade.Outcome, error) {
 var errNobody = errors.New("limeade: no limeade-lsp run that started this program answers, and none is in PATH that could be started")
 
 // ask puts the query to a service whose socket is in dir.
-func ask(ctx context.Context, dir string) (limeade.Outcome, error) {
+func ask(ctx context.Context, dir string, reset []string) (limeade.Outcome, error) {
 	if err := private(dir); err != nil {
 		return limeade.Outcome{}, err
 	}
@@ -93,7 +94,7 @@ func ask(ctx context.Context, dir string) (limeade.Outcome, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	if err := json.NewEncoder(conn).Encode(query{Verb: "refresh", PID: pid}); err != nil {
+	if err := json.NewEncoder(conn).Encode(query{Verb: "refresh", PID: pid, Reset: reset}); err != nil {
 		return limeade.Outcome{}, err
 	}
 	var r reply
@@ -148,13 +149,17 @@ func (p patient) Read(b []byte) (int, error) {
 }
 
 // start runs limeade-lsp.
-func start(ctx context.Context) (limeade.Outcome, error) {
+func start(ctx context.Context, reset []string) (limeade.Outcome, error) {
 	var o limeade.Outcome
 	tool, err := exec.LookPath("limeade-lsp")
 	if err != nil {
 		return o, errNobody
 	}
-	cmd := exec.CommandContext(ctx, tool, "refresh", "--json", "-C", "/", "--pid", strconv.Itoa(os.Getpid()))
+	args := []string{"refresh", "--json", "-C", "/", "--pid", strconv.Itoa(os.Getpid())}
+	for _, name := range reset {
+		args = append(args, "--reset="+name)
+	}
+	cmd := exec.CommandContext(ctx, tool, args...)
 	var said, complained bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &complained
 	failed := cmd.Run() // with the exit code of what the answer says

@@ -101,7 +101,7 @@ func join(ctx context.Context, p *probe, pkgs []*listed, main *listed, module Mo
 // A program that imports package limeade gets the package of the agent that speaks to it, if it is of a version with this
 // file: the two must agree on what is declared there.
 const (
-	attachFile = "attach1.go"
+	attachFile = "attach2.go"
 	liveDir    = "agent/live"
 )
 

@@ -19,7 +19,7 @@ go 1.26
 package agent
 
 func init() { println("older") }
--- reload/limeade/attach1.go --
+-- reload/limeade/attach2.go --
 package limeade
 
 var Attached = "nothing"
