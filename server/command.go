@@ -42,8 +42,23 @@ type Arguments struct {
 	PID     int      `json:"pid,omitempty"`
 	Code    string   `json:"code,omitempty"` // of explain
 	Rest    bool     `json:"rest,omitempty"` // of refresh: leave out what needs a restart
+	Trial   duration `json:"trial,omitzero"` // of refresh: how long it is on trial
 	session.Wishes
 }
+
+// A duration is as package time writes it: "5s".
+type duration time.Duration
+
+func (d *duration) UnmarshalText(text []byte) error {
+	of, err := time.ParseDuration(string(text))
+	if err == nil && of < 0 {
+		err = fmt.Errorf("%v is less than nothing", of)
+	}
+	*d = duration(of)
+	return err
+}
+
+func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
 // An Explanation is the answer of explain.
 type Explanation struct {
@@ -125,7 +140,7 @@ func (s *Server) query(ctx context.Context, verb session.Verb, args Arguments) *
 
 // about makes a query about the whole workspace, or about what the arguments name.
 func (s *Server) about(verb session.Verb, args Arguments) session.Query {
-	q := session.Query{Verb: verb, PID: args.PID, Rest: args.Rest, Wishes: args.Wishes, Dirs: []string{args.Dir}}
+	q := session.Query{Verb: verb, PID: args.PID, Rest: args.Rest, Wishes: args.Wishes, Trial: time.Duration(args.Trial), Dirs: []string{args.Dir}}
 	if args.Dir == "" {
 		q.Dirs = s.dirs()
 	}
@@ -199,6 +214,9 @@ func (s *Server) complain(name string, a *session.Answer) {
 			p.Message += fmt.Sprintf(": %s:%d: %s", e.File, e.Line, e.Message)
 			place = s.placeOf(e.File, e.Line, e.Column)
 		}
+	case session.FailureTrial:
+		restarts = false // that would run what failed
+		place = s.placeOfEdits(a)
 	case session.FailureProcess:
 		place = s.placeOfEdits(a)
 	}
