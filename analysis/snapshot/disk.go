@@ -33,8 +33,8 @@ type Disk struct {
 // tick of the file system's clock leaves the same stamp. Two seconds is the coarsest tick in use (FAT).
 const racy = 2 * time.Second
 
-// trusted reports whether a stamp suffices that was taken at a moment.
-func (s Stamp) trusted(at time.Time) bool { return at.UnixNano()-s.Mtime > int64(racy) }
+// Trusted reports whether a stamp suffices that was taken at a moment.
+func (s Stamp) Trusted(at time.Time) bool { return at.UnixNano()-s.Mtime > int64(racy) }
 
 type seenFile struct {
 	stamp   Stamp
@@ -55,18 +55,19 @@ func NewDisk(context build.Context) *Disk {
 	return &Disk{context: context, files: make(map[string]seenFile), dirs: make(map[string]seenDir)}
 }
 
-// A Stamp tells, without reading it, that a file or directory is as it was: its size, when it was modified in nanoseconds,
-// and its inode.
+// A Stamp tells, without reading it, that a file or directory is as it was: its size, when it was modified, when it or its
+// attributes were changed, both in nanoseconds, and its inode. Anybody may set the first time (cp -p, rsync, touch), nobody the
+// second. Stamps are compared, never put in order: no clock needs to go forward.
 type Stamp struct {
-	Size, Mtime int64
-	Inode       uint64
+	Size, Mtime, Ctime int64
+	Inode              uint64
 }
 
 // Know tells what a file was at a moment, so that it need not be read while its stamp is the same.
 func (d *Disk) Know(path string, stamp Stamp, hash Hash, at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.files[path] = seenFile{stamp: stamp, trusted: stamp.trusted(at), hash: hash, match: true}
+	d.files[path] = seenFile{stamp: stamp, trusted: stamp.Trusted(at), hash: hash, match: true}
 }
 
 // KnowDir tells which files were in a directory at a moment, of those that took part in the build.
@@ -75,7 +76,7 @@ func (d *Disk) KnowDir(path string, stamp Stamp, names []string, at time.Time) {
 	slices.Sort(names)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.dirs[path] = seenDir{stamp: stamp, trusted: stamp.trusted(at), names: names}
+	d.dirs[path] = seenDir{stamp: stamp, trusted: stamp.Trusted(at), names: names}
 }
 
 // Rescan returns prev as it is on disk now: content that changed, Go files that were added to or removed from the
@@ -264,7 +265,7 @@ func (d *Disk) rescanPackage(old *Package, overlay map[string][]byte, added []st
 // untouched reports whether all files of a package, and its directory, have the stamps that they are known by.
 func (d *Disk) untouched(p *Package) bool {
 	same := func(path string) bool {
-		now, isDir, err := stampOf(path)
+		now, isDir, err := StampOf(path)
 		if err != nil {
 			return false
 		}
@@ -352,7 +353,7 @@ func (d *Disk) read(path string, overlay map[string][]byte) (seen seenFile, cont
 	if content, ok := overlay[path]; ok {
 		return seenFile{hash: HashOf(content), match: d.matches(path, content)}, content, true, nil
 	}
-	now, isDir, err := stampOf(path)
+	now, isDir, err := StampOf(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && isDir {
 		return seenFile{}, nil, false, nil
 	}
@@ -377,7 +378,7 @@ func (d *Disk) read(path string, overlay map[string][]byte) (seen seenFile, cont
 		seen.hash, seen.match = hash, d.matches(path, content)
 	}
 	seen.stamp = now
-	seen.trusted = now.trusted(before)
+	seen.trusted = now.Trusted(before)
 	d.mu.Lock()
 	d.files[path] = seen
 	d.mu.Unlock()
@@ -405,7 +406,7 @@ func (d *Disk) matches(path string, content []byte) bool {
 
 // readDir returns the names of the files in dir that may take part in a build; none if there is no such directory.
 func (d *Disk) readDir(dir string) ([]string, error) {
-	now, _, err := stampOf(dir)
+	now, _, err := StampOf(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -423,7 +424,7 @@ func (d *Disk) readDir(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen = seenDir{stamp: now, trusted: now.trusted(before)}
+	seen = seenDir{stamp: now, trusted: now.Trusted(before)}
 	for _, e := range entries {
 		if !e.IsDir() && buildName(e.Name()) {
 			seen.names = append(seen.names, e.Name())

@@ -271,13 +271,13 @@ func TestRescanForeign(t *testing.T) {
 			disk := NewDisk(linux())
 			hashes := map[string]Hash{"a.go": HashOf([]byte("package std\n")), "a.s": HashOf([]byte("// a\n")), "page.html": HashOf([]byte("page"))}
 			for name, hash := range hashes {
-				stamp, _, err := stampOf(tr.path("std/" + name))
+				stamp, _, err := StampOf(tr.path("std/" + name))
 				if err != nil {
 					t.Fatal(err)
 				}
 				disk.Know(tr.path("std/"+name), stamp, hash, time.Now())
 			}
-			stamp, _, err := stampOf(tr.path("std"))
+			stamp, _, err := StampOf(tr.path("std"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -38,7 +38,7 @@ var may = map[string][]string{
 
 	"server/watch":    {},
 	"server/session":  {"analysis", "analysis/snapshot", "analysis/decl", "analysis/edit", "analysis/facts", "reload", "server/watch"},
-	"server/retest":   {"server/session", "server/watch", "analysis/edit", "reload"},
+	"server/retest":   {"analysis/snapshot", "server/session", "server/watch", "analysis/edit", "reload"},
 	"server/text":     {},
 	"server":          {"server/session", "server/text", "server/watch", "analysis/edit"},
 	"cmd/limeade-lsp": {"server", "server/retest", "server/session", "analysis/edit", "reload"},

@@ -16,9 +16,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/sys/unix"
+
+	"github.com/limeade-go/limeade/analysis/snapshot"
 )
 
 // A module is the source of a main module as it is on disk.
@@ -30,8 +33,9 @@ type module struct {
 
 // A source is a file as it was last read.
 type source struct {
-	size, time int64
-	text       []byte
+	stamp   snapshot.Stamp
+	trusted bool // the stamp suffices
+	text    []byte
 }
 
 func newModule(dir string) *module { return &module{dir: dir, files: map[string]source{}} }
@@ -86,18 +90,16 @@ func (m *module) scan() error {
 }
 
 func (m *module) read(name string, last source) (source, error) {
-	info, err := os.Stat(name)
+	before := time.Now()
+	stamp, _, err := snapshot.StampOf(name)
 	if err != nil {
 		return source{}, err
 	}
-	now := source{size: info.Size(), time: info.ModTime().UnixNano()}
-	if last.text != nil && now.size == last.size && now.time == last.time {
+	if last.trusted && stamp == last.stamp {
 		return last, nil
 	}
+	now := source{stamp: stamp, trusted: stamp.Trusted(before)}
 	now.text, err = os.ReadFile(name)
-	if now.text == nil {
-		now.text = []byte{}
-	}
 	return now, err
 }
 

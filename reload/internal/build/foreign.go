@@ -37,8 +37,8 @@ type ForeignFile struct {
 
 // A Stamp tells, without reading it, that a file or directory is as it was.
 type Stamp struct {
-	Size, Mtime int64 // of modification, in nanoseconds
-	Inode       uint64
+	Size, Mtime, Ctime int64 // of modification, and of any change, in nanoseconds
+	Inode              uint64
 }
 
 // StampOf follows links.
@@ -47,7 +47,8 @@ func StampOf(path string) (Stamp, error) {
 	if err != nil {
 		return Stamp{}, err
 	}
-	return Stamp{Size: fi.Size(), Mtime: fi.ModTime().UnixNano(), Inode: fi.Sys().(*syscall.Stat_t).Ino}, nil
+	st := fi.Sys().(*syscall.Stat_t)
+	return Stamp{Size: st.Size, Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(), Inode: st.Ino}, nil
 }
 
 // foreign notes the stamps of foreign packages at once, before the build reads
