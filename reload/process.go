@@ -188,13 +188,13 @@ func (p *Program) load(proc *Process, digest string) (*Generation, error) {
 	}
 	data, err := os.ReadFile(p.recordPath(digest))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: the record of what process %d runs was removed from %s: restart it", ErrUnknownBuild, proc.PID, p.Store().Dir())
+		return nil, fmt.Errorf("%w: the record of what process %d runs was removed from %s", ErrUnknownBuild, proc.PID, p.Store().Dir())
 	} else if err != nil {
 		return nil, err
 	}
 	var r record
 	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&r); err != nil || r.BuildID != p.BuildID || digestOf(data) != digest {
-		return nil, fmt.Errorf("%w: the record of what process %d runs is damaged: restart it", ErrUnknownBuild, proc.PID)
+		return nil, fmt.Errorf("%w: the record of what process %d runs is damaged", ErrUnknownBuild, proc.PID)
 	}
 	parent, err := p.load(proc, r.Parent)
 	if err != nil {

@@ -167,4 +167,4 @@ func (e *VetoError) Error() string { return e.Reason }
 
 // ErrUnknownBuild is wrapped by errors about a process whose build, or the record of what it runs, is
 // not in the store.
-var ErrUnknownBuild = errors.New("unknown build")
+var ErrUnknownBuild = errors.New("it cannot be refreshed any more; restart it")

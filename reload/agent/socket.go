@@ -100,7 +100,7 @@ func bind(path string) (fd int, err error) {
 	if err := syscall.Fchmod(fd, 0o600); err != nil {
 		return -1, err
 	}
-	unready := path + ".new"
+	unready := path + patch.Unready
 	if err := syscall.Unlink(unready); err != nil && err != syscall.ENOENT {
 		return -1, err
 	}

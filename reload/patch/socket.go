@@ -16,3 +16,6 @@ func SocketDirs(runtimeDir string, uid int) []string {
 
 // SocketName is the name of the socket of a process in one of the SocketDirs.
 func SocketName(pid int) string { return strconv.Itoa(pid) + ".sock" }
+
+// Unready is what follows that name until somebody listens there. The kernel knows a socket by the first name that it had.
+const Unready = ".new"

@@ -132,6 +132,10 @@ func (r *Runner) restart(ctx context.Context, cause string) *Answer {
 	fail := func(err error) *Answer {
 		a.Error = failureOf(err)
 		a.Phases.Total = ms(time.Since(begun))
+		if proc, err := reload.Attach(ctx, a.PID); err == nil {
+			a.Generation = proc.Generation
+			proc.Close()
+		}
 		return a
 	}
 	if !r.restarting.TryLock() {

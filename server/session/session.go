@@ -180,16 +180,8 @@ func (s *Session) runs(pid int, dirs []string) bool {
 // restart restarts the process of a service, if the query concerns it.
 func (s *Session) restart(ctx context.Context, q Query, svc *Service) *Reply {
 	reply := &Reply{}
-	if q.PID == 0 {
-		proc, err := reload.Attach(ctx, svc.pid)
-		if err != nil {
-			return reply
-		}
-		proc.Close()
-		prog, err := s.open(proc.BuildID)
-		if err != nil || !concernsAny(q.Dirs, prog.Module.Dir) {
-			return reply
-		}
+	if q.PID == 0 && !s.runs(svc.pid, q.Dirs) {
+		return reply
 	}
 	reply.Answers = append(reply.Answers, svc.runner.restart(ctx, q.Cause))
 	return reply

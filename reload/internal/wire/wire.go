@@ -33,7 +33,8 @@ type Process struct {
 	Socket string
 }
 
-// List returns the listening processes of this user, by pid. Sockets of processes that are gone are removed on the way.
+// List returns the listening processes of this user, by pid, also those whose sockets somebody has removed: Dial says so.
+// Sockets of processes that are gone are removed on the way.
 func List() ([]Process, error) {
 	var list []Process
 	var errs []error
@@ -65,8 +66,45 @@ func List() ([]Process, error) {
 			}
 		}
 	}
+	for pid, path := range removed() {
+		list = append(list, Process{PID: pid, Socket: path})
+	}
 	slices.SortFunc(list, func(a, b Process) int { return a.PID - b.PID })
 	return list, errors.Join(errs...)
+}
+
+// removed finds living processes that listen at a socket which is not there any more: by the kernel's list of sockets
+// (proc(5), /proc/net/unix), whose last field is the path that each was bound to.
+func removed() map[int]string {
+	text, err := os.ReadFile("/proc/net/unix")
+	if err != nil {
+		return nil
+	}
+	found := map[int]string{}
+	own := dirs()
+	for line := range strings.Lines(string(text)) {
+		const listens = "00010000" // __SO_ACCEPTCON, the fourth field
+		head, path, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " /")
+		if fields := strings.Fields(head); len(fields) < 4 || fields[3] != listens {
+			continue
+		}
+		path = strings.TrimSuffix("/"+path, patch.Unready)
+		dir, name := filepath.Split(path)
+		pid, err := strconv.Atoi(strings.TrimSuffix(name, ".sock"))
+		if err != nil || patch.SocketName(pid) != name || !slices.Contains(own, filepath.Clean(dir)) || !exists(pid) {
+			continue
+		}
+		// One that just begins to listen has its first name until it has the other.
+		if missing(path+patch.Unready) && missing(path) {
+			found[pid] = path
+		}
+	}
+	return found
+}
+
+func missing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // probe reports whether somebody listens at the socket, and removes it if nobody ever will.
@@ -157,6 +195,9 @@ func Dial(ctx context.Context, pid int) (*Client, error) {
 		return nil, errors.Join(errs...)
 	case !exists(pid):
 		return nil, fmt.Errorf("process %d does not exist", pid)
+	}
+	if path, ok := removed()[pid]; ok {
+		return nil, fmt.Errorf("process %d cannot be reached, because its socket %s was removed; restart it", pid, path)
 	}
 	return nil, fmt.Errorf("process %d does not listen for patches: it is not yours, or it was not built with limeade-lsp", pid)
 }

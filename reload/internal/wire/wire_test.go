@@ -189,6 +189,21 @@ func TestNobody(t *testing.T) {
 	}
 }
 
+// TestRemoved: a process whose socket somebody has removed is told from one that has none.
+func TestRemoved(t *testing.T) {
+	dir := place(t)
+	serve(t, dir, os.Getpid(), func(net.Conn) {})
+	if err := os.Remove(filepath.Join(dir, patch.SocketName(os.Getpid()))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Dial(context.Background(), os.Getpid()); err == nil || !strings.Contains(err.Error(), "was removed; restart it") {
+		t.Errorf("error is %v, want that the socket was removed", err)
+	}
+	if list, err := List(); err != nil || !contains(list, dir) {
+		t.Errorf("list is %v, %v, want the process whose socket was removed", list, err)
+	}
+}
+
 // abandon leaves a socket that nobody listens at.
 func abandon(t *testing.T, dir string, pid int) string {
 	t.Helper()
