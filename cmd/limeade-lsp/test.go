@@ -20,6 +20,11 @@ func testCommand(args []string) int {
 		verbose = verbose || arg == "-v"
 		return arg == "-fresh" || arg == "--fresh" || arg == "-v"
 	})
+	for _, arg := range before {
+		if name, _, _ := cutFlag(arg); strings.HasPrefix(arg, "-") && retest.IsTestFlag(name) {
+			return misused("test: %s is a flag of the tests: they follow the packages and --, as in limeade-lsp test ./... -- -run TestName", arg)
+		}
+	}
 	r, err := parseBuild(append(before, after...))
 	switch {
 	case err != nil:

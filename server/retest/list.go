@@ -173,6 +173,9 @@ var names = map[string]bool{
 	"shuffle": true, "skip": true, "timeout": true, "trace": true, "v": true,
 }
 
+// IsTestFlag reports whether a flag is one of the tests.
+func IsTestFlag(name string) bool { return names[name] }
+
 // testArgs are the flags of the tests as the binary has them.
 func testArgs(args []string) []string {
 	list := []string{"-test.timeout=10m0s"}

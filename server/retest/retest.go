@@ -62,7 +62,7 @@ func Run(ctx context.Context, o Options) (passed bool, err error) {
 		}
 		for _, u := range r.units {
 			if ctx.Err() == nil {
-				u.update(ctx, func() bool { return soon(ctx, changes) })
+				u.update(ctx, changes)
 			}
 		}
 		select {
@@ -80,15 +80,20 @@ const patience = 250 * time.Millisecond
 func soon(ctx context.Context, changes chan struct{}) bool {
 	select {
 	case <-changes:
-		select {
-		case changes <- struct{}{}:
-		default: // there is one more by now, which is as good
-		}
+		again(changes)
 	case <-ctx.Done():
 	case <-time.After(patience):
 		return false
 	}
 	return true
+}
+
+// again puts back a change that was taken.
+func again(changes chan struct{}) {
+	select {
+	case changes <- struct{}{}:
+	default: // there is one more by now, which is as good
+	}
 }
 
 // A runner has the packages that are tested.

@@ -33,13 +33,13 @@ type unit struct {
 	program *reload.Program // what is built; nil if nothing that compiles is
 	process *process        // that runs; nil if none does
 	stale   bool            // the last run was not of what the files say
-	pending bool            // what was last seen did not compile, and was not said
+	pending bool            // what was last seen did not compile, which was not said, or came while the tests ran
 	passed  bool
 }
 
-// update runs the tests if an edit reaches them. Before it says that something does not compile it asks whether there is
-// more to come.
-func (u *unit) update(ctx context.Context, more func() bool) {
+// update runs the tests if an edit reaches them. Before it says that something does not compile it looks whether there is
+// more to come, and what comes while the tests run may break them off.
+func (u *unit) update(ctx context.Context, changes chan struct{}) {
 	if u.plain != "" {
 		u.runPlain(ctx)
 		return
@@ -58,14 +58,14 @@ func (u *unit) update(ctx context.Context, more func() bool) {
 	var source *reload.CompileError
 	switch {
 	case ctx.Err() != nil:
-	case errors.As(err, &source) && more():
+	case errors.As(err, &source) && soon(ctx, changes):
 		u.pending, u.stale = true, true
 	case errors.As(err, &source):
 		u.fail("build failed", u.shadow.real(source.Output))
 	case err != nil:
 		u.fail("build failed", u.shadow.real(err.Error()))
 	case how != "":
-		u.run(ctx, fmt.Sprintf("%s, %d ms", how, time.Since(begun).Milliseconds()))
+		u.run(ctx, fmt.Sprintf("%s, %d ms", how, time.Since(begun).Milliseconds()), changes)
 	}
 }
 
@@ -147,19 +147,28 @@ func (u *unit) end() {
 }
 
 // run runs the tests.
-func (u *unit) run(ctx context.Context, how string) {
+func (u *unit) run(ctx context.Context, how string, changes chan struct{}) {
 	begun := time.Now()
 	u.process.exits = u.shadow.hasMain
-	output, code, alive := u.process.run(ctx)
+	running, end := context.WithCancel(ctx)
+	var others sync.WaitGroup
+	others.Go(func() { u.supersede(running, end, changes) })
+	output, code, alive := u.process.run(running)
+	brokenOff := !alive && running.Err() != nil
+	end()
+	others.Wait()
 	if !alive {
 		u.end()
 	}
 	if ctx.Err() != nil {
 		return
 	}
-	u.passed, u.stale = code == 0, false
+	u.passed, u.stale = code == 0, brokenOff
 	text := u.shadow.real(output)
 	out := u.options.Out
+	if brokenOff {
+		how = "broken off: it is not of the last save"
+	}
 	if !u.passed || verbose(u.options.Args) {
 		io.WriteString(out, text)
 	}
@@ -168,6 +177,38 @@ func (u *unit) run(ctx context.Context, how string) {
 		verdict = "FAIL"
 	}
 	fmt.Fprintf(out, "%s\t%s\t%s\t(%s)\n", verdict, u.pkg.ImportPath, seconds(time.Since(begun)), how)
+}
+
+// overtime is how long tests go on that do not run what the files say any more. They may hang, and the save may be what
+// ends that.
+const overtime = 2 * time.Second
+
+// supersede ends a run, after some time, when an edit comes that reaches it.
+func (u *unit) supersede(running context.Context, end func(), changes chan struct{}) {
+	var over <-chan time.Time
+	taken := false
+	for {
+		select {
+		case <-changes:
+			taken = true
+			if err := u.module.scan(); err != nil {
+				continue // who looks next says so
+			}
+			if changed, err := u.shadow.sync(); changed || err != nil {
+				u.pending = true
+				if over == nil {
+					over = time.After(overtime)
+				}
+			}
+		case <-over:
+			end()
+		case <-running.Done():
+			if taken {
+				again(changes)
+			}
+			return
+		}
+	}
 }
 
 // runPlain has go test run the tests; its cache knows whether it must.
