@@ -1,6 +1,6 @@
-// Small is a server around one small package, with as many goroutines that wait as its argument says. It reads lines
-// from standard input: at "use" it works with the package, as for a request, and prints the result, at "free" it gives
-// back what memory it can; it ends at the end of its input.
+// Small is a server around one small package, with as many goroutines that wait as its argument says. It says where it
+// listens, and reads lines from standard input: at "use" it works with the package, as for a request, and prints the
+// result, at "free" it gives back what memory it can; it ends at the end of its input.
 package main
 
 import (
@@ -35,7 +35,7 @@ func main() {
 		os.Exit(1)
 	}
 	go http.Serve(l, nil)
-	fmt.Println("ready", waiting)
+	fmt.Println("ready", waiting, l.Addr())
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
 		switch in.Text() {

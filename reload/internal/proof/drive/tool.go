@@ -279,6 +279,15 @@ type Process struct {
 	} `json:"learning"`
 }
 
+// Build builds the workspace's main package with the agent in it, and does not start it.
+func (w *Workspace) Build(ctx context.Context, exe string) error {
+	_, msg, code, err := w.run(ctx, "build", "-o", exe, ".")
+	if err == nil && code != 0 {
+		err = fmt.Errorf("limeade-lsp build: exit %d\n%s", code, msg)
+	}
+	return err
+}
+
 // Refresh makes what the files say live.
 func (w *Workspace) Refresh(ctx context.Context) (Answer, error) { return w.answer(ctx, "refresh") }
 
