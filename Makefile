@@ -1,7 +1,7 @@
 # Limeade's own commands. The editors' targets need node and what they install; all else Go alone.
 
 GO ?= go
-.PHONY: test lint matrix bench corpus load soak stress test-editors editor-images
+.PHONY: test lint matrix bench corpus load soak stress fuzz test-editors editor-images
 
 # test runs every check: formatting, vet, staticcheck, the Go tests, and the real editors.
 test: lint
@@ -51,3 +51,12 @@ soak:
 # stress swaps running functions for a minute on each toolchain.
 stress:
 	LIMEADE_STRESS=60s $(GO) test -timeout 40m -v ./reload/internal/proof/stress
+
+# fuzz gives each reader of foreign bytes ten minutes. What is new in an input is made small for a second only: a minute, which is
+# the default, leaves no time to look further.
+FUZZTIME ?= 10m
+fuzz:
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z]*' analysis reload server | sed 's|/[^/]*:func | |' | while read dir name; do \
+		echo "$$dir $$name"; \
+		$(GO) test ./$$dir -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s </dev/null || exit 1; \
+	done
