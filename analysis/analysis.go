@@ -53,6 +53,9 @@ type Env struct {
 	// Written reports whether a variable, by link name, was one of Report.Written in an earlier edit of this process. It may
 	// be nil: then none was.
 	Written func(name string) bool
+	// Locals returns the numbers of the types that are declared in functions of a package, by path, as the process has them;
+	// nil if they are those of the build. It may be nil: then all are.
+	Locals func(path string) *LocalNumbers
 	// Profiled says that the program is built with a profile, under which the compiler inlines larger functions.
 	Profiled bool
 }
@@ -99,6 +102,9 @@ type Report struct {
 	Embedded []string
 	// Written are variables that code which changed writes to or lets out, before the edit or after it.
 	Written []string
+	// Locals has the numbers that types in functions get, by the paths of the packages in which they may not be those of the
+	// build.
+	Locals map[string]*LocalNumbers
 	// Lines says where unchanged code stands now, so that line tables can follow.
 	Lines []decl.LineMove
 

@@ -43,14 +43,12 @@ func (c *comparison) classify() error {
 		k := classifier{comparison: c, p: p}
 		before := len(c.report.Edits)
 		k.imports()
-		k.localTypes()
 		k.renames()
 		for _, change := range p.delta.Decls {
 			if !k.renamed[change.New] && !k.renamed[change.Old] {
 				k.decl(change)
 			}
 		}
-		k.otherLocals()
 		k.files(before)
 		k.others()
 		c.report.Lines = append(c.report.Lines, p.delta.Lines...)
@@ -65,8 +63,7 @@ func (c *comparison) classify() error {
 type classifier struct {
 	*comparison
 	p       *changedPackage
-	renamed map[*decl.Decl]bool  // said already
-	locals  map[string]localEdit // types in functions, by the link name of the function; what is said goes
+	renamed map[*decl.Decl]bool // said already
 	err     error
 }
 

@@ -110,10 +110,6 @@ func variadic(t *ast.FuncType) bool {
 // bodyEdits reports what there is to know of a changed body beyond that it changed, and whether there is any such thing.
 func (k *classifier) bodyEdits(c decl.Change, before, after *facts.Decl) bool {
 	said := len(k.report.Edits)
-	if l, ok := k.locals[after.Name]; ok {
-		k.edit(l.kind, c.New, l.name)
-		delete(k.locals, after.Name)
-	}
 	alignClosures(before.Closures, after.Closures).edits(c.Old, c.New, func(kind edit.Kind, detail string) { k.edit(kind, c.New, detail) })
 	return len(k.report.Edits) > said
 }
@@ -146,39 +142,4 @@ func (k *classifier) newInstances(before, after *facts.Decl) ([]string, error) {
 		fresh[i] = name[strings.LastIndexByte(name, ' ')+1:]
 	}
 	return fresh, nil
-}
-
-// A localEdit is what became of a type that is declared in a function.
-type localEdit struct {
-	kind edit.Kind
-	name string
-}
-
-// localTypes finds types in functions that are not what the same number stood for before, by their functions.
-func (k *classifier) localTypes() {
-	k.locals = make(map[string]localEdit)
-	if k.p.newFacts == nil || k.p.oldFacts == nil {
-		return
-	}
-	old, new := k.p.oldFacts.Locals, k.p.newFacts.Locals
-	for i := range min(len(old), len(new)) {
-		switch {
-		case old[i] == new[i]:
-		case old[i].Owner == new[i].Owner && old[i].Name == new[i].Name:
-			k.locals[new[i].Owner] = localEdit{edit.LocalType, new[i].Name}
-		default:
-			k.locals[new[i].Owner] = localEdit{edit.LocalTypeNumber, new[i].Name}
-			return // all after it have other numbers too
-		}
-	}
-}
-
-// otherLocals reports those whose functions did not change.
-func (k *classifier) otherLocals() {
-	for _, d := range k.p.new.Decls() {
-		if l, ok := k.locals[k.name(d)]; ok {
-			k.edit(l.kind, d, l.name)
-			delete(k.locals, k.name(d))
-		}
-	}
 }

@@ -34,17 +34,22 @@ var plainGenerics = []string{"cmp", "maps", "slices", "sync/atomic"}
 // A search looks in a package for what may hold a value of one of the types of a set.
 type search struct {
 	set    map[string]bool
+	local  map[*types.TypeName]bool // types in functions, of which only values count that leave them
 	fset   *token.FileSet
 	known  map[types.Type]bool
 	starts bool // what runs when the program starts is looked at, and has to do with them
 	found  holder
 	passed func(fn string)
+
+	body    func(path, name string) *ssa.Function // of the workspace, nil if it cannot be looked into
+	passing map[handed]bool                       // what is known of them
 }
 
 // lookFor searches the functions of a package of which the bodies were checked; atStart says that what initialises it is
 // among those. It reports what it finds, and the functions that put values into interfaces for the time of a call.
-func lookFor(set map[string]bool, checked *Checked, atStart bool, found holder, passed func(fn string)) {
-	s := &search{set: set, fset: checked.Fset, known: make(map[types.Type]bool), found: found, passed: passed}
+func (c *comparison) lookFor(set map[string]bool, checked *Checked, atStart bool, found holder, passed func(fn string)) {
+	s := c.search(checked, found, passed)
+	s.set = set
 	s.locals(checked)
 	pkg, err := build(checked)
 	if err != nil {
@@ -53,6 +58,26 @@ func lookFor(set map[string]bool, checked *Checked, atStart bool, found holder, 
 	}
 	for _, fn := range functions(pkg) {
 		s.starts = atStart && strings.HasPrefix(fn.Name(), "init") && fn.Signature.Recv() == nil
+		s.function(fn, fn)
+	}
+}
+
+func (c *comparison) search(checked *Checked, found holder, passed func(fn string)) *search {
+	return &search{
+		fset: checked.Fset, known: make(map[types.Type]bool), found: found, passed: passed, body: c.bodyOf, passing: make(map[handed]bool),
+	}
+}
+
+// lookForLocal searches for what may take values of types that are declared in functions out of them.
+func (c *comparison) lookForLocal(local map[*types.TypeName]bool, checked *Checked, found holder, passed func(fn string)) {
+	s := c.search(checked, found, passed)
+	s.local = local
+	pkg, err := build(checked)
+	if err != nil {
+		found(token.Position{}, "", "package %s %v", checked.Package.Path, err)
+		return
+	}
+	for _, fn := range functions(pkg) {
 		s.function(fn, fn)
 	}
 }
@@ -136,7 +161,9 @@ func (s *search) mentions(t types.Type) bool {
 
 func (s *search) mention(t types.Type) (name string) {
 	facts.Mentioned(t, func(t *types.TypeName) {
-		if link, ok := facts.LinkName(t); ok && s.set[link] && name == "" {
+		if s.local[t] {
+			name = t.Name()
+		} else if link, ok := facts.LinkName(t); ok && s.set[link] && name == "" {
 			name = link
 		}
 	})
@@ -165,17 +192,19 @@ func (s *search) instruction(in ssa.Instruction, outer *ssa.Function) {
 		switch {
 		case !s.mentions(in.X.Type()):
 		case s.isPassed(in):
+			name := ""
 			if obj := outer.Object(); obj != nil {
-				if name, ok := facts.LinkName(obj); ok {
-					s.passed(name)
-				}
+				name, _ = facts.LinkName(obj)
+			}
+			if name != "" || s.local != nil {
+				s.passed(name)
 			}
 		default:
 			s.at(position(in, outer), s.mention(in.X.Type()), "an interface may hold it")
 		}
 	case *ssa.MakeClosure:
 		fn := in.Fn.(*ssa.Function)
-		if fn.Synthetic == "range-over-func yield" || s.isCalled(in) {
+		if s.local != nil || fn.Synthetic == "range-over-func yield" || s.isCalled(in) {
 			break
 		}
 		for _, v := range in.Bindings {
@@ -240,38 +269,6 @@ func position(in ssa.Instruction, fn *ssa.Function) token.Pos {
 		}
 	}
 	return fn.Pos()
-}
-
-// isPassed reports whether an interface value is nothing but an argument of functions that keep nothing.
-func (s *search) isPassed(v *ssa.MakeInterface) bool {
-	return all(v.Referrers(), func(r ssa.Instruction) bool {
-		if store, ok := r.(*ssa.Store); ok && store.Val == v {
-			return isVariadic(store.Addr)
-		}
-		if op, ok := r.(*ssa.BinOp); ok {
-			return op.Op == token.EQL || op.Op == token.NEQ
-		}
-		return isArgument(r, v, keepsNothing)
-	})
-}
-
-// isVariadic reports whether an element is one of the variable arguments of a function that keeps nothing.
-func isVariadic(elem ssa.Value) bool {
-	at, ok := elem.(*ssa.IndexAddr)
-	if !ok {
-		return false
-	}
-	list, ok := at.X.(*ssa.Alloc)
-	return ok && all(list.Referrers(), func(r ssa.Instruction) bool {
-		if slice, ok := r.(*ssa.Slice); ok {
-			return all(slice.Referrers(), func(r ssa.Instruction) bool { return isArgument(r, slice, keepsNothing) })
-		}
-		at, ok := r.(*ssa.IndexAddr)
-		return ok && all(at.Referrers(), func(r ssa.Instruction) bool {
-			store, ok := r.(*ssa.Store)
-			return ok && store.Addr == at
-		})
-	})
 }
 
 // isCalled reports whether a closure ends with the function that makes it: it is called, or started, or given to a function

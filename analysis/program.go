@@ -24,6 +24,7 @@ type program struct {
 	order    []*facts.Package // dependencies first
 	owner    map[string]*facts.Package
 	packages map[string]*facts.Package // by path
+	locals   func(*facts.Package) *LocalNumbers
 }
 
 // program loads the facts of a snapshot that the changed packages touch.
@@ -314,10 +315,14 @@ func (s *set) wrap(d *facts.Decl) {
 				s.renewed[promoted.Type+"."+name], s.renewed[pointerTo(promoted.Type)+"."+name] = true, true
 				continue
 			}
-			add(pkg.Path, promoted.Type+"."+method)
-			add(pkg.Path, pointerTo(promoted.Type)+"."+method)
-			if local := pkg.Local(promoted.Type); local != nil {
-				s.pushMaker(pkg.Decl(local.Owner), Inlines)
+			typ, local := promoted.Type, pkg.Local(promoted.Type)
+			if local >= 0 {
+				typ = s.localName(pkg, promoted.Type, local)
+			}
+			add(pkg.Path, typ+"."+method)
+			add(pkg.Path, pointerTo(typ)+"."+method)
+			if local >= 0 {
+				s.pushMaker(pkg.Decl(pkg.Locals[local].Owner), Inlines)
 			} else if t != nil && t.Flags&facts.Generic != 0 {
 				s.instantiate(t)
 			}

@@ -40,6 +40,10 @@ func (c *comparison) recompile() error {
 	if err != nil {
 		return err
 	}
+	after.locals = c.localsNow
+	if err := c.localFollowers(before, after); err != nil {
+		return err
+	}
 	anew, err := c.unheld(before, after)
 	if err != nil {
 		return err
@@ -95,6 +99,9 @@ func (c *comparison) recompile() error {
 	}
 	c.dependents(s, r)
 	c.report.New, c.report.Renamed = r.new, c.names
+	if err := c.interleaved(s); err != nil {
+		return err
+	}
 	if edit.Worst(c.report.Edits) == edit.Restart {
 		return nil
 	}

@@ -137,9 +137,6 @@ func (c *comparison) ripple(before, after *program, anew map[string]bool, funcs 
 				c.add(kind, d.Name, c.placeIn(after, d.Name), "it is made of what changed")
 			}
 		}
-		if c.byPath[now.Path] == nil {
-			c.localFollowers(after, was, now)
-		}
 	}
 	if err := c.renew(before, after, r, changed, funcs); err != nil {
 		return nil, err
@@ -223,13 +220,4 @@ func hasAssembly(p *snapshot.Package) bool {
 // what changed. Of types, unheld says it.
 var followerKinds = map[decl.Kind]edit.Kind{
 	decl.Func: edit.Parameters, decl.Method: edit.MethodType, decl.Var: edit.VarType, decl.Const: edit.ConstChanged,
-}
-
-// localFollowers reports types in functions of a package that is not edited.
-func (c *comparison) localFollowers(after *program, was, now *facts.Package) {
-	for i, l := range now.Locals {
-		if i >= len(was.Locals) || was.Locals[i] != l {
-			c.add(edit.LocalType, l.Owner, c.placeIn(after, l.Owner), l.Name)
-		}
-	}
 }

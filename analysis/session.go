@@ -135,6 +135,7 @@ func (s *Session) compare(ctx context.Context, old, new *snapshot.Snapshot, draf
 		c.check,
 		c.facts,
 		c.classify,
+		c.localTypes,
 		c.recompile,
 	} {
 		if err := ctx.Err(); err != nil {
@@ -171,6 +172,7 @@ type comparison struct {
 	namesChanged []string            // link names of functions, variables and constants that importers knew
 	typesChanged bool                // types or methods that importers knew changed
 	embedded     map[string][]string // see embeds
+	renumbered   []string            // old link names of types in functions that have others now, and that no interface ever holds
 }
 
 // A changedPackage is one package of which the source differs.
@@ -188,10 +190,10 @@ type changedPackage struct {
 
 func (p *changedPackage) path() string { return p.new.Package.Path }
 
-// means reports whether the difference means something to the compiler: types in functions are numbered in the order of
-// the source.
+// means reports whether the difference means something to the compiler: of types in functions it has to be known how they are
+// numbered, wherever they stand now.
 func (p *changedPackage) means() bool {
-	return !p.delta.Same() || p.delta.Rearranged && slices.ContainsFunc(p.new.Decls(), (*decl.Decl).HasLocalTypes)
+	return !p.delta.Same() || slices.ContainsFunc(p.new.Decls(), (*decl.Decl).HasLocalTypes)
 }
 
 func (c *comparison) add(k edit.Kind, name string, at place, detail string) {

@@ -105,7 +105,9 @@ func (c *comparison) unheld(before, after *program) (map[string]bool, error) {
 			c.add(edit.Underlying, name, c.placeIn(after, name), "it is made of what changed; "+proof.held)
 		}
 	}
-	c.report.Anew = Anew{slices.Sorted(maps.Keys(all)), slices.Sorted(maps.Keys(vacant)), slices.Sorted(maps.Keys(passed))}
+	c.report.Anew = Anew{
+		slices.Concat(slices.Sorted(maps.Keys(all)), c.renumbered), slices.Sorted(maps.Keys(vacant)), slices.Sorted(maps.Keys(passed)),
+	}
 	return all, nil
 }
 
@@ -228,7 +230,7 @@ func (c *comparison) functions(before *program, set map[string]bool, hold holder
 		if len(list) > 0 {
 			return list[0]
 		}
-		lookFor(set, checked, atStart, hold, func(fn string) { r.passed[fn] = true })
+		c.lookFor(set, checked, atStart, hold, func(fn string) { r.passed[fn] = true })
 	}
 	return nil
 }

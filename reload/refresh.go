@@ -307,7 +307,7 @@ func (pr *Prepared) Commit(ctx context.Context, trial bool) (Outcome, error) {
 	default:
 		return outcome, err
 	}
-	if anew := pr.request.Anew.Types; len(anew) > 0 {
+	if anew := pr.request.Anew.Types; len(pr.request.Anew.Vacant) > 0 {
 		return Outcome{}, &RefusedError{Symbol: anew[0], Reason: "may have a value that is in use: " + refused.Message}
 	}
 	host, err := pr.program.Host()
@@ -461,7 +461,7 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 		}
 		inputs[i] = stub.Input{
 			Fset: pkg.Fset, Files: pkg.Files, Src: pkg.Src, Pkg: pkg.Pkg, Info: pkg.Info,
-			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Bound: pkg.Bound, Init: pkg.Init, Types: pkg.Types, Methods: pkg.Methods, Added: pkg.Added, Defined: pkg.Defined, Export: export,
+			Keep: pkg.Keep, Wrappers: pkg.Wrappers, Bound: pkg.Bound, Init: pkg.Init, Types: pkg.Types, Methods: pkg.Methods, Added: pkg.Added, Defined: pkg.Defined, Locals: pkg.Locals, Export: export,
 			ImportFirst: importedOf(pkg, packages[:i]), HostHasType: hasType, Facts: known,
 		}
 		if !imported[pkg.Path] && len(pkg.Defined) == 0 { // they are made here, whole

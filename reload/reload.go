@@ -118,6 +118,8 @@ type Package struct {
 	// Embed says what these embed; nil if they embed nothing.
 	Embed *Embed
 	Made  []string // link names of wrappers that the compiler makes without being asked
+	// Locals are the numbers of types that are declared in functions; nil: they are numbered in the order of the source.
+	Locals map[*types.TypeName]int
 
 	// Context is set of a package of which nothing is compiled anew, but which is not as it was built. Then all but
 	// Path is empty.

@@ -140,11 +140,11 @@ var kinds = [numKinds]kindRow{
 		"the body of a function changed that may loop for ever", "it takes effect at the next call; a goroutine that is in the loop stays in the old code", "call it anew, or restart the program",
 		"for { job := <-jobs; run(job) }\nfor { job := <-jobs; log.Print(job); run(job) }"},
 	LocalType: {210, "local type", Restart, []int{76},
-		"a type that is declared in a function changed", "values of it may be alive", revertOr,
+		"a type that is declared in a function changed", "a value of it may be alive, and would be taken for one of the new type", revertOr,
 		"func f() any { type T struct{ a int }; return T{1} }\nfunc f() any { type T struct{ a, b int }; return T{1, 2} }"},
 	LocalTypeNumber: {211, "local types renumbered", Restart, []int{76},
-		"types that are declared in functions came, went or changed places before others of the package", "the compiler numbers them, and a value that is alive could be taken for one of another type", "declare the type in the last function of the package that has one, or restart the program",
-		"func f() { type A int }\n\nfunc e() { type B int }\nfunc f() { type A int }"},
+		"a type that is declared in a function stands behind a new one there, or its function has another name", "the compiler numbers such types, this one would get another number, and a value that is alive would not be known again", "declare new types behind those that the function had, or restart the program",
+		"func f() any { type T int; return T(1) }\nfunc f() any { type N int; type T int; return T(N(1)) }"},
 
 	FieldAdded: {301, "field added", Restart, []int{21},
 		"a struct got a field", "values that are alive have no room for it", revertOr,
@@ -179,7 +179,7 @@ var kinds = [numKinds]kindRow{
 	TypeTypeParams: {311, "type parameters of a type", Restart, []int{55},
 		"the type parameters of a type changed", "instantiations of it may be alive", revertOr,
 		"type List[T any] struct{}\ntype List[T comparable] struct{}"},
-	Unheld: {312, "type without live values", Hot, []int{23},
+	Unheld: {312, "type without live values", Hot, []int{23, 76},
 		"a type changed, in its fields, methods of an interface or in any other way", "no value of it outlives the calls that have them, so it begins anew: all that use it are replaced with it", "",
 		"type tally struct{ n int }   // of local variables only\ntype tally struct{ n, longest int }"},
 

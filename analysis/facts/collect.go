@@ -527,46 +527,42 @@ func leaves(body *ast.BlockStmt) bool {
 	return found
 }
 
-// locals lists the types that are declared in functions, in the order in which the compiler numbers them.
+// locals lists the types that are declared in functions, in the order in which the compiler numbers those of a build.
 func (c *collector) locals() {
+	prefix := LinkPath(c.pkg.Path, c.Types.Name()) + "."
+	EachLocal(c.Source, c.Info, func(owner string, obj *types.TypeName) {
+		p := printer{whole: true}
+		p.typeName(obj)
+		c.pkg.Locals = append(c.pkg.Locals, LocalType{Owner: owner, Name: obj.Name(), Shape: fingerprint(p.b)})
+		c.promote(prefix+obj.Name()+"·"+strconv.Itoa(len(c.pkg.Locals)), obj)
+	})
+}
+
+// EachLocal calls f with each type that is declared in a function, and the link name of the declaration that it is in, in the
+// order of the source. The bodies must have been checked.
+func EachLocal(source decl.Source, info *types.Info, f func(owner string, obj *types.TypeName)) {
 	var with []*decl.Decl
-	for _, d := range c.decls {
-		if d.HasLocalTypes() {
+	done := make(map[ast.Node]bool) // a node may declare several names: the first one owns what is in it
+	for _, d := range source.Decls() {
+		if d.HasLocalTypes() && !done[d.Node] {
+			done[d.Node] = true
 			with = append(with, d)
 		}
 	}
-	for _, f := range c.Source.Files {
-		for _, d := range f.Parsed.Syntax.Decls {
-			if !slices.ContainsFunc(with, func(w *decl.Decl) bool { return w.Pos >= d.Pos() && w.Pos <= d.End() }) {
-				continue
-			}
-			ast.Inspect(d, func(n ast.Node) bool {
-				spec, ok := n.(*ast.TypeSpec)
-				if !ok || spec.Assign.IsValid() {
-					return true
+	for _, file := range source.Files {
+		here := slices.DeleteFunc(slices.Clone(with), func(d *decl.Decl) bool { return d.Parsed != file.Parsed })
+		slices.SortFunc(here, func(a, b *decl.Decl) int { return int(a.Node.Pos() - b.Node.Pos()) })
+		for _, d := range here {
+			ast.Inspect(d.Node, func(n ast.Node) bool {
+				if spec, ok := n.(*ast.TypeSpec); ok && ast.Node(spec) != d.Node && !spec.Assign.IsValid() {
+					if obj, ok := info.Defs[spec.Name].(*types.TypeName); ok {
+						f(DeclName(source.Package, d), obj)
+					}
 				}
-				obj, ok := c.Info.Defs[spec.Name].(*types.TypeName)
-				if !ok || obj.Parent() == c.Types.Scope() {
-					return true
-				}
-				var p printer
-				p.typeName(obj)
-				c.pkg.Locals = append(c.pkg.Locals, LocalType{Owner: c.owner(d), Name: obj.Name(), Shape: fingerprint(p.b)})
-				c.promote(LinkPath(c.pkg.Path, c.Types.Name())+"."+obj.Name()+"·"+strconv.Itoa(len(c.pkg.Locals)), obj)
 				return true
 			})
 		}
 	}
-}
-
-// owner returns the link name of the first declaration that d makes.
-func (c *collector) owner(d ast.Decl) string {
-	for i, owner := range c.decls {
-		if n := owner.Node; n.Pos() >= d.Pos() && n.End() <= d.End() {
-			return c.pkg.Decls[i].Name
-		}
-	}
-	return ""
 }
 
 func (c *collector) promotions() {

@@ -115,14 +115,23 @@ func (p *printer) named(t *types.Named) {
 	p.str(obj.Name())
 	if obj.Pkg() != nil && obj.Parent() != obj.Pkg().Scope() {
 		p.str("·") // a local type
-		if origin := t.Origin(); p.whole && !slices.Contains(p.locals, origin) {
-			p.locals = append(p.locals, origin)
-			p.str("{")
-			p.typ(origin.Underlying())
-			p.str("}")
+		if p.whole {
+			p.local(t.Origin())
 		}
 	}
 	p.args(t.TypeArgs())
+}
+
+// local writes what a type in a function is made of where it is met first, and after that only which one it is.
+func (p *printer) local(t *types.Named) {
+	if i := slices.Index(p.locals, t); i >= 0 {
+		p.f("%d", i)
+		return
+	}
+	p.locals = append(p.locals, t)
+	p.str("{")
+	p.typ(t.Underlying())
+	p.str("}")
 }
 
 func (p *printer) args(list *types.TypeList) {

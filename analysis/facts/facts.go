@@ -103,8 +103,8 @@ func (r Ref) InLiteral() bool { return r&2 != 0 }
 // Count returns the number of places where the compiler may see a call, at most MaxCount.
 func (r Ref) Count() int { return int(r>>2) & MaxCount }
 
-// LocalType is a type that is declared in a function. The compiler numbers them through the package: the first one is
-// number 1 (cmd/compile/internal/noder/writer.go, declCollector).
+// LocalType is a type that is declared in a function. The compiler numbers them through the package: in a build the first one
+// is number 1 (cmd/compile/internal/noder/writer.go, declCollector).
 type LocalType struct {
 	Owner string // link name of the declaration that it is in
 	Name  string
@@ -113,7 +113,7 @@ type LocalType struct {
 
 // Promotion is a method that a type has through embedding: the compiler makes wrappers of it.
 type Promotion struct {
-	Type   string // link name of the type; a local one has its number after "·"
+	Type   string // link name of the type; a local one has its place in Package.Locals, from 1, after "·"
 	Method string
 	Target string // link name of the method
 }
@@ -173,14 +173,15 @@ func (p *Package) MadeOf(d *Decl, set map[string]bool) string {
 // IsMadeOf reports whether there is one.
 func (p *Package) IsMadeOf(d *Decl, set map[string]bool) bool { return p.MadeOf(d, set) != "" }
 
-// Local returns the type that is declared in a function and has that name in Promotions, nil for any other.
-func (p *Package) Local(name string) *LocalType {
+// Local returns the place in Locals, from 0, of a type that is declared in a function, by its name in Promotions; -1 for any
+// other type.
+func (p *Package) Local(name string) int {
 	_, number, _ := strings.Cut(name, "·")
 	n, err := strconv.Atoi(number)
 	if err != nil || n < 1 || n > len(p.Locals) {
-		return nil
+		return -1
 	}
-	return &p.Locals[n-1]
+	return n - 1
 }
 
 // Method returns the name of a method without its receiver, given the link name of a method or function.

@@ -396,6 +396,7 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		var pkg reload.Package
 		if set.Checked != nil {
 			pkg = packageOf(set)
+			pkg.Locals = j.report.LocalNumbers(set.Checked)
 			if pkg.Embed, err = j.embed(set); err != nil {
 				return nil, err
 			}
@@ -426,7 +427,9 @@ func (j *job) context(ctx context.Context, path string) (reload.Package, error) 
 	if err != nil {
 		return reload.Package{}, err
 	}
-	return packageOf(analysis.PackageSet{Path: path, Checked: checked}), nil
+	pkg := packageOf(analysis.PackageSet{Path: path, Checked: checked})
+	pkg.Locals = j.report.LocalNumbers(checked)
+	return pkg, nil
 }
 
 func moves(lines []decl.LineMove) []reload.LineMove {

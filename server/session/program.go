@@ -40,7 +40,8 @@ type program struct {
 	newer map[string]*reload.Inlining // of functions that the process at hand does not run as they were built
 	at    *reload.Generation          // what it runs
 	wrote map[string]bool             // variables that code of earlier generations may have written
-	cgos  map[string]cgoRun           // by import path: what cgo made last
+	local map[string]*analysis.LocalNumbers
+	cgos  map[string]cgoRun // by import path: what cgo made last
 }
 
 func newProgram(p *reload.Program) *program {
@@ -176,6 +177,7 @@ func (p *program) newAnalysis(base *snapshot.Snapshot, index *analysis.Index) *a
 		NoMethods: p.noMethods,
 		Stray:     p.stray,
 		Written:   p.wasWritten,
+		Locals:    p.localNumbers,
 		Altered:   p.altered,
 		Cgo:       p.cgo,
 		Profiled:  p.profiled(),
@@ -342,8 +344,12 @@ func (p *program) compareWith(g *reload.Generation) {
 	if err != nil {
 		wrote = nil // its source cannot be read then either, and is asked for first
 	}
+	local, err := localsIn(g.Manifest)
+	if err != nil {
+		local = nil // as well
+	}
 	p.mu.Lock()
-	p.newer, p.at, p.wrote = newer, g, wrote
+	p.newer, p.at, p.wrote, p.local = newer, g, wrote, local
 	p.mu.Unlock()
 }
 
@@ -352,6 +358,14 @@ func (p *program) wasWritten(name string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.wrote[name]
+}
+
+// localNumbers returns the numbers of the types in functions of a package of the process at hand; nil if they are those of
+// the build.
+func (p *program) localNumbers(path string) *analysis.LocalNumbers {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.local[path]
 }
 
 // scan returns the files as they are now.

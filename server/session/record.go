@@ -3,6 +3,7 @@ package session
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -21,6 +22,9 @@ type recorded struct {
 	Hash    string `json:"hash,omitempty"`    // of its content; "": there is no such file
 	Package string `json:"package,omitempty"` // of an embedded file: which embeds it
 	Written string `json:"written,omitempty"` // link name of a variable that may have been written: analysis.Report.Written
+
+	// Numbers are those of the types in functions of Package: analysis.LocalNumbers.
+	Numbers *analysis.LocalNumbers `json:"numbers,omitempty"`
 }
 
 // manifest records what the process runs after the refresh.
@@ -37,12 +41,20 @@ func (j *job) manifest() ([]byte, error) {
 	for _, name := range j.report.Written {
 		written[name] = true
 	}
-	return encodeManifest(list, written)
+	locals, err := localsIn(j.gen.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(locals, j.report.Locals)
+	return encodeManifest(list, written, locals)
 }
 
-func encodeManifest(list []recorded, written map[string]bool) ([]byte, error) {
+func encodeManifest(list []recorded, written map[string]bool, locals map[string]*analysis.LocalNumbers) ([]byte, error) {
 	for name := range written {
 		list = append(list, recorded{Written: name})
+	}
+	for path, n := range locals {
+		list = append(list, recorded{Package: path, Numbers: n})
 	}
 	slices.SortFunc(list, func(a, b recorded) int {
 		return strings.Compare(a.Path+"\x00"+a.Package+"\x00"+a.Written, b.Path+"\x00"+b.Package+"\x00"+b.Written)
@@ -72,25 +84,56 @@ func writtenIn(manifest []byte) (map[string]bool, error) {
 	return set, err
 }
 
+// localsIn returns the numbers of the types in functions, by the paths of their packages.
+func localsIn(manifest []byte) (map[string]*analysis.LocalNumbers, error) {
+	list, err := decodeManifest(manifest)
+	locals := map[string]*analysis.LocalNumbers{}
+	for _, r := range list {
+		if r.Numbers != nil {
+			locals[r.Package] = r.Numbers
+		}
+	}
+	return locals, err
+}
+
 // rolledBack returns the manifest of a process that went back from one generation to the one before.
 func rolledBack(before, from []byte) ([]byte, error) {
 	list, err := decodeManifest(before)
 	if err != nil {
 		return nil, err
 	}
-	list = slices.DeleteFunc(list, func(r recorded) bool { return r.Written != "" })
+	list = slices.DeleteFunc(list, func(r recorded) bool { return r.Written != "" || r.Numbers != nil })
 	written, err := writtenIn(before)
 	if err != nil {
 		return nil, err
 	}
 	more, err := writtenIn(from)
-	if err != nil || len(list)+len(written)+len(more) == 0 {
-		return before, err
+	if err != nil {
+		return nil, err
 	}
 	for name := range more {
 		written[name] = true
 	}
-	return encodeManifest(list, written)
+	locals, err := localsIn(before)
+	if err != nil {
+		return nil, err
+	}
+	later, err := localsIn(from)
+	if err != nil {
+		return nil, err
+	}
+	for path, l := range later {
+		n := analysis.LocalNumbers{}
+		if locals[path] != nil {
+			n = *locals[path]
+		}
+		n.Next = max(n.Next, l.Next) // numbers that somebody had are nobody's again
+		locals[path] = &n
+	}
+	if len(list)+len(written)+len(locals) == 0 {
+		return before, nil
+	}
+	return encodeManifest(list, written, locals)
 }
 
 // sources records in which Go and module files a snapshot differs from the build, and puts the contents into the store.
@@ -191,7 +234,7 @@ func (p *program) source(g *reload.Generation) (*snapshot.Snapshot, error) {
 	var embedded []snapshot.EmbedChange
 	for _, r := range list {
 		switch {
-		case r.Written != "":
+		case r.Written != "" || r.Numbers != nil:
 		case r.Package != "":
 			c := snapshot.EmbedChange{Package: r.Package, Path: r.Path, Deleted: r.Hash == ""}
 			if r.Hash != "" {

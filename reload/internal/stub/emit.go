@@ -3,6 +3,9 @@ package stub
 import (
 	"cmp"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"go/types"
 	"maps"
 	"slices"
@@ -14,6 +17,10 @@ import (
 const (
 	firstFile = "!limeade.go"
 	lastFile  = "~limeade.go"
+
+	// Of functions that have a file of their own, see locals.go.
+	aheadFile  = "!limeade%04d.go"
+	behindFile = "}limeade%04d.go"
 )
 
 // emit writes the files and says what is in them.
@@ -42,24 +49,23 @@ func (b *builder) emit() *Stub {
 		}
 		s.Files = append(s.Files, File{firstFile, head})
 	}
-	locals := b.countLocals()
-	pages := make([]*page, len(b.files))
-	for i, f := range b.files {
-		pages[i] = b.emitDecls(f, locals)
-	}
+	pages := b.pages()
 	silent := b.silentImports()
 	heap := false
-	for i, f := range b.files {
-		if len(pages[i].text) == 0 {
+	for _, p := range pages {
+		if len(p.text) == 0 {
 			continue
 		}
-		content := append(b.head(f, silent, paths), pages[i].text...)
-		silent = nil
-		if f.hollow && !heap {
+		if p.file.hollow && !heap {
 			heap = true
-			content = fmt.Appendf(content, "var %s %s.Pointer\n", hollowHeap, hollowUnsafe)
+			p.write("var %s %s.Pointer\n", hollowHeap, hollowUnsafe)
 		}
-		s.Files = append(s.Files, File{f.fileName(), content})
+		var named map[string]bool
+		if len(b.locals.moved) > 0 {
+			named = qualifiers(p.text)
+		}
+		s.Files = append(s.Files, File{p.name, append(b.head(p.file, silent, named, paths), p.text...)})
+		silent = nil
 	}
 	if len(b.in.Bound) > 0 {
 		s.Files = append(s.Files, File{bindFile, b.bindings()})
@@ -80,6 +86,40 @@ func (b *builder) emit() *Stub {
 		}
 	}
 	return s
+}
+
+// pages writes the declarations, in the order in which the compiler is to read them.
+func (b *builder) pages() []*page {
+	locals := b.locals
+	var list []*page
+	for i, d := range locals.moved[:locals.ahead] {
+		list = append(list, b.emitAlone(fmt.Sprintf(aheadFile, i), d, locals))
+	}
+	for _, f := range b.files {
+		list = append(list, b.emitDecls(f, locals))
+	}
+	for i, d := range locals.moved[locals.ahead:] {
+		list = append(list, b.emitAlone(fmt.Sprintf(behindFile, i), d, locals))
+	}
+	return list
+}
+
+// qualifiers returns the names before dots in declarations.
+func qualifiers(text []byte) map[string]bool {
+	names := make(map[string]bool)
+	f, err := parser.ParseFile(token.NewFileSet(), "", append([]byte("package p\n"), text...), parser.SkipObjectResolution)
+	if err != nil {
+		return nil // the compiler will say so
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			if id, ok := sel.X.(*ast.Ident); ok {
+				names[id.Name] = true
+			}
+		}
+		return true
+	})
+	return names
 }
 
 // bindFile is the name of the file with the functions that bind methods. It comes last.
@@ -108,14 +148,17 @@ func headLines(f *file) int {
 }
 
 // head writes what stands before the declarations of a file, the imports in the line of the package
-// clause. It adds the import paths to paths.
-func (b *builder) head(f *file, silent []string, paths map[string]bool) []byte {
+// clause, of those with names only the ones in named if that is not nil. It adds the import paths to paths.
+func (b *builder) head(f *file, silent []string, named, paths map[string]bool) []byte {
 	var out []byte
 	if f.ast.GoVersion != "" {
 		out = fmt.Appendf(out, "//go:build %s\n\n", f.ast.GoVersion) // the language version of the file
 	}
 	out = fmt.Appendf(out, "package %s", b.in.Pkg.Name())
 	add := func(name, quoted string) {
+		if named != nil && name != "_" && !named[name] {
+			return
+		}
 		out = fmt.Appendf(out, "; import %s %s", name, quoted)
 		if path, err := strconv.Unquote(quoted); err == nil {
 			paths[path] = true

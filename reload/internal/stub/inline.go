@@ -22,7 +22,7 @@ const declared = 1 << 20
 // callee decides whether a function that a body at the given level mentions keeps its own.
 func (b *builder) callee(d *decl, level int) {
 	fn := d.fn()
-	if fn == nil || fn.Body == nil || d.body || level == declared {
+	if fn == nil || fn.Body == nil || d.body || level == declared || b.isBetween(d) {
 		return
 	}
 	if fact, ok := b.fact(d.obj.(*types.Func)); ok {

@@ -38,9 +38,10 @@ type builder struct {
 	anonymous  []*types.Struct
 	names      map[types.Type]map[string]bool
 	localTypes bool // a kept body declares types
-	inits      int  // init functions
-	lastInit   int  // the last of them that is kept
-	work       int  // counts what was found
+	locals     *localCounter
+	inits      int // init functions
+	lastInit   int // the last of them that is kept
+	work       int // counts what was found
 
 	foreign  map[*types.Package]bool           // packages whose methods are called
 	called   map[*types.TypeName][]*types.Func // methods of types of other packages that are called
@@ -85,6 +86,10 @@ func newBuilder(in Input) *builder {
 		b.needs[path] = make(map[string]bool)
 	}
 	b.index()
+	b.locals = &localCounter{}
+	if in.Locals != nil {
+		b.locals = b.countLocals()
+	}
 	b.shaping = len(in.Export) == 0 && len(b.hidden) == 0
 	return b
 }

@@ -21,9 +21,9 @@
 //
 // Every declaration stands behind a //line directive, so that line tables, tracebacks and
 // runtime.Caller say what they say in a build of the user's files; -trimpath applies as it does
-// there. Types local to functions are counted package-wide by the compiler, so blank functions make
-// up for the dropped ones. So are init functions, for which empty ones stand in. Source order is kept,
-// because inlining of mutually recursive functions follows it.
+// there. Types local to functions are counted package-wide by the compiler, see locals.go. So are init
+// functions, for which empty ones stand in. Source order is kept, because inlining of mutually recursive
+// functions follows it, but where the numbers of local types ask for another one.
 package stub
 
 import (
@@ -76,6 +76,9 @@ type Input struct {
 
 	// CanThin reports whether types of a package, by import path, may be thin: see Thin. Nil means that none may.
 	CanThin func(path string) bool
+
+	// Locals are the numbers of types that are declared in functions; nil: they are numbered in the order of the source.
+	Locals map[*types.TypeName]int
 
 	// HostHasType reports whether a type descriptor, by link name such as "type:example.com/p.T" or
 	// "type:[4]example.com/p.T", can be had elsewhere than from this stub: from the process or
@@ -182,6 +185,9 @@ func Build(in Input) (*Stub, error) {
 	}
 	b.reach()
 	if err := b.checkLayouts(); err != nil {
+		return nil, err
+	}
+	if err := b.arrangeLocals(); err != nil {
 		return nil, err
 	}
 	s := b.emit()

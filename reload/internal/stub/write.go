@@ -16,6 +16,8 @@ import (
 // numbers of the files that it reads, across files, and its choice of instructions and of their lines
 // hangs on it. So declarations also stand in the lines where they stand in the source, if there is room.
 type page struct {
+	name string
+	file *file
 	text []byte
 	line int // of the end of text, from 1
 }
@@ -47,7 +49,7 @@ func (b *builder) place(p *page, f *file, pos token.Pos, lines ...string) {
 
 // emitDecls writes the declarations of a file.
 func (b *builder) emitDecls(f *file, locals *localCounter) *page {
-	p := &page{line: 1 + headLines(f)}
+	p := &page{name: f.fileName(), file: f, line: 1 + headLines(f)}
 	var last *ast.ValueSpec // copied with all its names
 	for _, d := range f.decls {
 		if !d.used {
@@ -58,6 +60,9 @@ func (b *builder) emitDecls(f *file, locals *localCounter) *page {
 		}
 		switch node := d.node.(type) {
 		case *ast.FuncDecl:
+			if locals.isMoved(d) {
+				continue
+			}
 			b.emitFunc(p, d, node, locals)
 		case *ast.TypeSpec:
 			b.emitType(p, d, node)
@@ -75,11 +80,19 @@ func (b *builder) emitDecls(f *file, locals *localCounter) *page {
 				last = node
 				lines := append(locals.fill(f, node), b.linknameLines(d)...)
 				b.place(p, f, node.Pos(), append(lines, "var")...)
-				p.write("%s", f.text(node.Pos(), specEnd(node)))
+				p.write("%s", locals.text(b, f, node.Pos(), specEnd(node)))
 			}
 		}
 		p.write("\n")
 	}
+	return p
+}
+
+// emitAlone writes a function into a file of its own.
+func (b *builder) emitAlone(name string, d *decl, locals *localCounter) *page {
+	p := &page{name: name, file: d.file, line: 1 + headLines(d.file)}
+	b.emitFunc(p, d, d.fn(), locals)
+	p.write("\n")
 	return p
 }
 
@@ -132,11 +145,11 @@ func (b *builder) emitFunc(p *page, d *decl, fn *ast.FuncDecl, locals *localCoun
 		}
 	}
 	b.place(p, d.file, fn.Pos(), lines...)
-	end := fn.Type.End()
 	if d.body {
-		end = fn.End()
+		p.write("%s", locals.text(b, d.file, fn.Pos(), fn.End()))
+		return
 	}
-	p.write("%s", d.file.text(fn.Pos(), end))
+	p.write("%s", d.file.text(fn.Pos(), fn.Type.End()))
 }
 
 // pragmas returns the compiler's directives between two positions that may belong to a function.
@@ -222,7 +235,7 @@ func (b *builder) emitAdded(p *page, f *file, i int, locals *localCounter) {
 	}
 	p.write("\n")
 	b.place(p, f, init.Rhs.Pos(), locals.fill(f, init.Rhs)...)
-	p.write("func %s() { %s = %s }", b.initName(i), strings.Join(names, ", "), f.text(init.Rhs.Pos(), init.Rhs.End()))
+	p.write("func %s() { %s = %s }", b.initName(i), strings.Join(names, ", "), locals.text(b, f, init.Rhs.Pos(), init.Rhs.End()))
 }
 
 func (b *builder) emitConst(p *page, d *decl) {

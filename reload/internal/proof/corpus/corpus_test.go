@@ -197,9 +197,6 @@ func beyond(answer string) string {
 	if strings.Contains(answer, "KiB are left within reach") {
 		return "needs a variable that is larger than the room for patches"
 	}
-	if strings.Contains(answer, "(LMD0211)") {
-		return "loses types with the bodies that they are declared in, which are numbered before those of a body that stays"
-	}
 	return ""
 }
 
