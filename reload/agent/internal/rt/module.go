@@ -132,10 +132,12 @@ func Check(p *patch.Runtime, im *Image) (*Runtime, error) {
 	if err := r.checkModule(im, maps); err != nil {
 		return nil, err
 	}
-	if err := r.findSelf(extent); err != nil {
-		return nil, err
+	for range 3 { // the stack may be moved just while it is compared
+		if err = r.findSelf(extent); err == nil {
+			return r, nil
+		}
 	}
-	return r, nil
+	return nil, err
 }
 
 // checkModule compares the first moduledata with what the linker and findfunc say.
@@ -186,8 +188,6 @@ func (r *Runtime) checkModule(im *Image, maps []Mapping) error {
 //go:nocheckptr
 func (r *Runtime) findSelf(extent uint64) error {
 	missing := errors.New("runtime.allgs does not list the goroutine that looks for itself")
-	var here byte
-	sp := uintptr(unsafe.Pointer(&here))
 	const most = 1 << 24
 	n, list := r.goroutines()
 	maps, err := Maps() // after the list: what it points to is mapped by now
@@ -202,7 +202,9 @@ func (r *Runtime) findSelf(extent uint64) error {
 		if !readable(maps, uint64(g), extent) {
 			return missing
 		}
-		if load(g+uintptr(r.GStackLoOffset)) <= sp && sp < load(g+uintptr(r.GStackHiOffset)) {
+		lo, hi := load(g+uintptr(r.GStackLoOffset)), load(g+uintptr(r.GStackHiOffset))
+		var here byte // asked for each time: a collection or a deep call, as of Maps, moves the stack
+		if sp := uintptr(unsafe.Pointer(&here)); lo <= sp && sp < hi {
 			if r.status(g) != uint32(r.Grunning) || load8(g+uintptr(r.GAsyncSafePointOffset)) != 0 {
 				return errors.New("runtime.g has other offsets")
 			}
