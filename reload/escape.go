@@ -489,44 +489,47 @@ func way(s string) (kind string, derefs int) {
 	return kind, derefs
 }
 
-// covers reports whether callers that rely on one parameter's ways may call a function with others.
-func covers(relied, now []string) bool {
-	have := map[string]int{}
-	for _, s := range relied {
-		kind, n := way(s)
-		have[kind] = n
+// includes reports whether what leaves in one way includes what leaves in another. What gets to the heap may also be
+// changed, called and returned: the compiler drops from its tags what is no more than that
+// (cmd/compile/internal/escape/leaks.go, Optimize, Go 1.25–1.27).
+func includes(a, b string) bool {
+	kind, n := way(a)
+	other, m := way(b)
+	if kind == "heap" && (other == "mutates" || other == "calls" || strings.HasPrefix(other, "result ")) {
+		kind = other
 	}
-	onHeap, isOnHeap := have["heap"]
-	for _, s := range now {
-		kind, n := way(s)
-		if isOnHeap && onHeap == 0 && (kind == "heap" || strings.HasPrefix(kind, "result ")) {
-			continue // callers put it on the heap anyway
-		}
-		if old, ok := have[kind]; !ok || old > n {
-			return false
-		}
-	}
-	return true
+	return kind == other && n <= m
 }
 
-// tighter returns ways that promise as much as a and b each do.
-func tighter(a, b []string) []string {
-	have := map[string]int{}
-	for _, s := range a {
-		kind, n := way(s)
-		have[kind] = n
+// includedIn reports whether any of some ways includes one.
+func includedIn(ways []string) func(string) bool {
+	return func(s string) bool {
+		return slices.ContainsFunc(ways, func(w string) bool { return includes(w, s) })
 	}
+}
+
+// covers reports whether callers that rely on one parameter's ways may call a function with others.
+func covers(relied, now []string) bool {
+	included := includedIn(relied)
+	return !slices.ContainsFunc(now, func(s string) bool { return !included(s) })
+}
+
+// tighter returns ways that promise as much as a and b each do: those of each that the other includes.
+func tighter(a, b []string) []string {
+	inA, inB := includedIn(a), includedIn(b)
 	var both []string
-	for _, s := range b {
-		kind, n := way(s)
-		if old, ok := have[kind]; ok {
-			if old > n {
-				s = a[slices.IndexFunc(a, func(s string) bool { k, _ := way(s); return k == kind })]
-			}
+	for _, s := range a {
+		if inB(s) {
 			both = append(both, s)
 		}
 	}
-	return both
+	for _, s := range b {
+		if inA(s) {
+			both = append(both, s)
+		}
+	}
+	slices.Sort(both)
+	return slices.Compact(both)
 }
 
 // LinkName returns the name of a function or method as object files have it, without type arguments:

@@ -126,6 +126,9 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 			out.leaky, out.leaks = leaky, &leaks
 			return out, out.record(ctx, req, c, fresh)
 		case errors.As(err, &needWhole):
+			if len(without(needWhole.Types, whole)) == 0 {
+				thin = nil // they are, but for thin types in their fields
+			}
 			for _, t := range needWhole.Types {
 				whole[t] = true
 			}
@@ -228,9 +231,10 @@ func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, fresh
 	if pr.to.tags == nil {
 		pr.to.tags = assumptions{} // a record has no empty one
 	}
+	recompiled := setOf(c.decls)
 	for decl, f := range c.facts {
-		if !f.Generic {
-			pr.to.tags[decl] = f.Params
+		if _, isLiteral := madeBy(decl); !f.Generic && (isLiteral || recompiled[decl]) {
+			pr.to.tags[decl] = f.Params // stubs have others too, perhaps without a body
 		}
 	}
 	pr.to.inlining = maps.Clone(pr.from.inlining)
@@ -434,8 +438,13 @@ func (p *Program) compile(ctx context.Context, host *link.Host, from *Generation
 	}
 	changed := setOf(from.Recompiled)
 	known := func(name string) (stub.Fact, bool) {
+		if changed[name] {
+			params, ok := from.tags[name]
+			inlining := from.inlining[name]
+			return stub.Fact{CanInline: inlining.Can, Params: params}, ok && inlining.Known
+		}
 		f, ok := p.FunctionFacts(name)
-		if !ok || f == nil || f.Generic || changed[name] {
+		if !ok || f == nil || f.Generic {
 			return stub.Fact{}, false
 		}
 		return stub.Fact{CanInline: f.CanInline, Params: f.Params}, true
