@@ -284,26 +284,36 @@ func (b *builder) lacks(t *types.Named, done map[*types.Named]bool) bool {
 			return true
 		}
 	}
-	return b.lacksFields(t, done)
+	if b.lacksFields(t) {
+		return true
+	}
+	s, ok := t.Underlying().(*types.Struct)
+	if !ok {
+		return false
+	}
+	for v := range s.Fields() { // it has the methods of what it embeds, and of nothing else that is in it
+		named := namedOf(v.Type())
+		if !v.Embedded() || named == nil {
+			continue
+		}
+		if _, thin := b.thinned[named.Obj()]; thin || b.lacks(named, done) {
+			return true
+		}
+	}
+	return false
 }
 
-func (b *builder) lacksFields(t types.Type, done map[*types.Named]bool) bool {
+// lacksFields reports whether the stub leaves out fields of a type, or of what is in it.
+func (b *builder) lacksFields(t types.Type) bool {
 	if named, ok := types.Unalias(t).(*types.Named); ok && b.thinned[named.Obj()] {
 		return true
 	}
 	switch u := t.Underlying().(type) {
 	case *types.Array:
-		return b.lacksFields(u.Elem(), done)
+		return b.lacksFields(u.Elem())
 	case *types.Struct:
 		for v := range u.Fields() {
-			if _, ok := b.fieldOf[v]; ok && !b.touched[v] || b.lacksFields(v.Type(), done) {
-				return true
-			}
-			named := namedOf(v.Type())
-			if !v.Embedded() || named == nil {
-				continue
-			}
-			if _, thin := b.thinned[named.Obj()]; thin || b.lacks(named, done) {
+			if _, ok := b.fieldOf[v]; ok && !b.touched[v] || b.lacksFields(v.Type()) {
 				return true
 			}
 		}
