@@ -1,7 +1,7 @@
 # Limeade's own commands. The editors' targets need node and what they install; all else Go alone.
 
 GO ?= go
-.PHONY: test lint matrix bench corpus load soak stress fuzz test-editors editor-images
+.PHONY: test lint matrix bench corpus history load soak stress fuzz test-editors editor-images
 
 # test runs every check: formatting, vet, staticcheck, the Go tests, and the real editors.
 test: lint
@@ -39,6 +39,13 @@ corpus:
 	LIMEADE_CORPUS=all $(GO) test -timeout 85m -v -run 'TestCorpus' ./reload/internal/proof/corpus
 	LIMEADE_SEEDS=500 $(GO) test -timeout 240m -v ./reload/internal/proof/sequence
 	LIMEADE_REFRESHES=1000 $(GO) test -timeout 40m -v ./reload/internal/proof/many
+
+# history makes commits of a public program live, one after the other, in the program that the first of them built. The
+# programs are those that reload/internal/proof/history can use.
+history:
+	@test -n "$$LIMEADE_HISTORY" && test -n "$$LIMEADE_RANGE" || { echo "make history: LIMEADE_HISTORY is to be the path of a \
+	git repository, and LIMEADE_RANGE the commits (a..b), as in LIMEADE_HISTORY=~/src/caddy LIMEADE_RANGE=HEAD~50..HEAD" >&2; exit 64; }
+	$(GO) test -timeout 240m -v -run 'TestHistory' ./reload/internal/proof/history
 
 # load refreshes a server two hundred times under HTTP load.
 load:
