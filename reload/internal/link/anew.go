@@ -11,8 +11,8 @@ import (
 // Whoever made the request has judged that the process can have no value of the types that begin anew. The linker looks
 // for itself, at what the compiler knew: which types variables have, and which values functions put into interfaces.
 
-// checkAnew looks at the functions of the build that are live until now, and at code that closures may have and the source
-// has no more. Variables are looked at where new code refers to them: see checkVariable.
+// checkAnew looks at the functions of the build, at what earlier patches brought, and at code that closures may have and the
+// source has no more. Variables are looked at where new code refers to them: see checkVariable.
 func (l *linker) checkAnew() error {
 	if len(l.req.Anew.Types) == 0 {
 		return nil
@@ -23,11 +23,14 @@ func (l *linker) checkAnew() error {
 	if err := l.checkStrays(); err != nil {
 		return err
 	}
-	for fn, types := range l.state.Puts { // what is left of these is older ones
-		kept := slices.DeleteFunc(slices.Clone(types), func(t string) bool { _, anew := l.mentionsAnew(t); return anew })
-		if l.state.Puts[fn] = kept; len(kept) == 0 {
-			delete(l.state.Puts, fn)
-		}
+	if err := l.checkPuts(); err != nil {
+		return err
+	}
+	older := func(list []string) []string {
+		return slices.DeleteFunc(slices.Clone(list), func(t string) bool { _, anew := l.mentionsAnew(t); return anew })
+	}
+	for fn, p := range l.state.Puts { // what is left of these is older ones
+		l.state.Puts[fn] = Puts{older(p.Now), older(p.Then), p.Of}
 	}
 	return nil
 }
@@ -52,14 +55,23 @@ func (l *linker) eachLocal(f func(object.Sym) error) error {
 	return nil
 }
 
-// checkFunction makes sure that a function keeps no value of what begins anew in an interface.
+// checkFunction makes sure that a function of the build keeps no value of what begins anew in an interface. The source
+// that the request was judged by tells nothing of functions that were replaced: what they kept may be there still, but for
+// types that have begun anew before.
 func (l *linker) checkFunction(s object.Sym) error {
-	entry, live := l.req.State.address(l.host, keyOf(s))
-	if _, replaced := l.req.State.Bodies[entry]; !live || replaced || l.isPassing(s) {
+	key := keyOf(s)
+	_, live := l.req.State.address(l.host, key)
+	replaced := slices.ContainsFunc(owners(key.Name), func(decl string) bool { _, ok := l.req.State.Calls[decl]; return ok })
+	gone := !live || replaced
+	if gone {
+		if _, was := l.host.Index.Addr(key.Name, key.ABI); !was && !replaced {
+			return nil
+		}
+	} else if l.isPassing(s) {
 		return nil
 	}
 	for _, t := range l.puts(s) {
-		if of, ok := l.mentionsAnew(t); ok {
+		if of, ok := l.mentionsAnew(t); ok && !(gone && l.req.State.Renewed[of]) {
 			return refuse(of, "is another type now, and %s puts a value into an interface", s.Name())
 		}
 	}
@@ -105,7 +117,8 @@ func (l *linker) checkStrays() error {
 	}
 	seen := maps.Clone(l.req.State.Strays)
 	for work := sortedKeys(seen); len(work) > 0; work = work[1:] {
-		for _, t := range l.req.State.Puts[work[0]] {
+		p := l.req.State.Puts[work[0]]
+		for _, t := range slices.Concat(p.Now, p.Then) {
 			if of, ok := l.mentionsAnew(t); ok {
 				return strayed(work[0], of)
 			}
@@ -133,6 +146,78 @@ func (l *linker) puts(s object.Sym) []string {
 		}
 	}
 	return list
+}
+
+// Puts are the types of which a function that patches brought puts values into interfaces, by the names of their
+// descriptors.
+type Puts struct {
+	Now  []string // in its newest body
+	Then []string // in older ones, and in those that a rollback took back; but for what has begun anew since
+	Of   []string // functions that the newest body is made of
+}
+
+// checkPuts makes sure that no code of earlier patches keeps a value in an interface of which the source tells nothing.
+func (l *linker) checkPuts() error {
+	for _, name := range slices.Sorted(maps.Keys(l.req.State.Puts)) {
+		p := l.req.State.Puts[name]
+		left := p.Then
+		if !slices.ContainsFunc(p.Of, l.hasAnew) {
+			left = slices.Concat(left, p.Now) // the source has it no more
+		}
+		for _, t := range left {
+			if of, ok := l.mentionsAnew(t); ok {
+				return refuse(of, "is another type now, and %s has put a value into an interface", name)
+			}
+		}
+	}
+	return nil
+}
+
+// retirePuts notes that what the functions of the patch did before they did then, function literals that are gone among them.
+func (l *linker) retirePuts() {
+	for name, p := range l.state.Puts {
+		if slices.ContainsFunc(owners(name), func(decl string) bool { return l.funcs[decl] }) {
+			l.state.Puts[name] = Puts{Then: sortedSet(p.Then, p.Now)}
+		}
+	}
+}
+
+// recordPuts notes what a function of the patch does.
+func (l *linker) recordPuts(name string, n *node) {
+	p := l.state.Puts[name]
+	p.Now = sortedSet(p.Now, l.puts(n.sym))
+	if len(p.Now) == 0 && len(p.Then) == 0 {
+		delete(l.state.Puts, name)
+		return
+	}
+	p.Of = sortedSet(p.Of, owners(name))
+	if fi, err := n.sym.DecodeFuncInfo(); err == nil {
+		for _, c := range fi.InlTree {
+			p.Of = sortedSet(p.Of, owners(l.host.Library.Resolve(c.Func).Name()))
+		}
+	}
+	l.state.Puts[name] = p
+}
+
+func sortedSet(a, b []string) []string {
+	list := slices.Concat(a, b)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// undonePuts returns what is in interfaces when a refresh was taken back: what its code put there stays.
+func undonePuts(before, after map[string]Puts) map[string]Puts {
+	puts := orNew(maps.Clone(before))
+	for name, p := range after {
+		if was := before[name]; !samePuts(p, was) {
+			puts[name] = Puts{Now: was.Now, Of: was.Of, Then: sortedSet(was.Then, slices.Concat(p.Then, p.Now))}
+		}
+	}
+	return puts
+}
+
+func samePuts(a, b Puts) bool {
+	return slices.Equal(a.Now, b.Now) && slices.Equal(a.Then, b.Then) && slices.Equal(a.Of, b.Of)
 }
 
 // isPassing reports whether a function is, or has inlined, one that puts values into interfaces for the time of a call.

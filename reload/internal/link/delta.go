@@ -22,7 +22,7 @@ type Delta struct {
 	Lines      mapDelta[uint64, Lines]
 	Dicts      mapDelta[string, string]
 	Calls      mapDelta[string, []string]
-	Puts       mapDelta[string, []string]
+	Puts       mapDelta[string, Puts]
 	Strays     mapDelta[string, bool]
 	Memory     mapDelta[uint64, []byte]
 	Slots      mapDelta[uint64, []byte]
@@ -100,7 +100,7 @@ func (s *State) Since(old *State) *Delta {
 		Lines:      diffMap(old.Lines, s.Lines, sameLines),
 		Dicts:      diffMap(old.Dicts, s.Dicts, equal),
 		Calls:      diffMap(old.Calls, s.Calls, slices.Equal),
-		Puts:       diffMap(old.Puts, s.Puts, slices.Equal),
+		Puts:       diffMap(old.Puts, s.Puts, samePuts),
 		Strays:     diffMap(old.Strays, s.Strays, equal),
 		Memory:     diffMap(old.Memory, s.Memory, bytes.Equal),
 		Slots:      diffMap(old.Slots, s.Slots, bytes.Equal),

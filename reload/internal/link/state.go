@@ -30,7 +30,7 @@ type State struct {
 	Lines        map[uint64]Lines    // by address of a runtime._func: line tables that differ from the image's
 	Dicts        map[string]string   // by name: fingerprints of the dictionaries that patches brought
 	Calls        map[string][]string // by name: what any body of a function that a patch brought calls directly
-	Puts         map[string][]string // by name: types of which any body of a function that a patch brought puts values into interfaces
+	Puts         map[string]Puts     // by name: types of which functions that patches brought put values into interfaces
 	Strays       map[string]bool     // names of functions of patches that closures may have the code of though the source has it no more
 	Uses         *Uses               // what patches use beyond the build's own uses; nil at generation 0
 	Memory       map[uint64][]byte   // bytes that patches wrote over older ones, by address
@@ -129,7 +129,7 @@ func (s *State) Undone(after *State) *State {
 	u.Generation = after.Generation + 1
 	u.ArenaNext, u.Chunks, u.Uses = after.ArenaNext, after.Chunks, after.Uses
 	u.TypesWidened, u.Joined, u.Caches, u.Was = after.TypesWidened, after.Joined, after.Caches, after.Was
-	u.Calls, u.Puts = after.Calls, after.Puts
+	u.Calls, u.Puts = after.Calls, undonePuts(s.Puts, after.Puts)
 	maps.Copy(u.Strays, after.Strays)
 	for entry, b := range after.Bodies {
 		if s.Bodies[entry].Lo != b.Lo {

@@ -282,6 +282,7 @@ func (l *linker) result() *Result {
 		}
 	}
 	s.Chunks = append(s.Chunks, Chunk{l.text.base, l.text.buf})
+	l.retirePuts()
 	var chunks []Chunk
 	if f := l.tab.functab; f.n > 0 {
 		chunks = append(chunks, Chunk{f.addr, l.ro.buf[f.addr-l.ro.base:][:f.n]}) // moved lines are written there
@@ -367,9 +368,6 @@ func (l *linker) recordBody(n *node) {
 		calls := append(callees(n.sym), s.Calls[name]...)
 		slices.Sort(calls)
 		s.Calls[name] = slices.Compact(calls)
-		if puts := append(l.puts(n.sym), s.Puts[name]...); len(puts) > 0 {
-			slices.Sort(puts)
-			s.Puts[name] = slices.Compact(puts)
-		}
+		l.recordPuts(name, n)
 	}
 }
