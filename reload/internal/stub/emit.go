@@ -134,7 +134,7 @@ func (b *builder) bindings() []byte {
 		if w.Pointer {
 			star = "*"
 		}
-		out = fmt.Appendf(out, "func limeadeBind%d(x %s%s) any { return x.%s }\n", i, star, w.Type.Name(), w.Method.Name())
+		out = fmt.Appendf(out, "func limeadeBind%d(x %s%s) interface{} { return x.%s }\n", i, star, w.Type.Name(), w.Method.Name())
 	}
 	return out
 }
