@@ -176,7 +176,7 @@ func (c *comparison) goMod(old, new snapshot.OtherFile, change func(file, detail
 		return
 	}
 	said := len(c.report.Edits)
-	if goVersion(before) != goVersion(after) {
+	if was, is := goVersion(before), goVersion(after); !sameLanguage(was, is) || was != is && version.Compare("go"+is, c.env.Toolchain) > 0 {
 		c.add(edit.LanguageVersion, "go.mod", at, goVersion(before)+" became "+goVersion(after))
 	}
 	if was, is := toolchain(before), toolchain(after); was != is && (version.Compare(is, c.env.Toolchain) > 0 || was == c.env.Toolchain) {
@@ -222,6 +222,12 @@ func goVersion(f *modfile.File) string {
 		return ""
 	}
 	return f.Go.Version
+}
+
+// sameLanguage reports whether two versions, such as "1.25" and "1.25.1", are of the same language: the compiler is told
+// nothing else of them, and the settings that GODEBUG begins with hang on nothing else.
+func sameLanguage(a, b string) bool {
+	return a == b || a != "" && version.Lang("go"+a) == version.Lang("go"+b)
 }
 
 // toolchain is the one that a go.mod file asks for; "" if none. One that is older than what built the program changes
