@@ -33,12 +33,13 @@ matrix:
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./reload/internal/proof/bench ./server
 
-# corpus swaps the real bodies into Go's own test programs, edits random programs at random, and refreshes one program a
-# thousand times.
+# corpus swaps the real bodies into Go's own test programs, edits random programs at random, refreshes one program a
+# thousand times, and compiles real modules whole for each of hundreds of mutations.
 corpus:
 	LIMEADE_CORPUS=all $(GO) test -timeout 85m -v -run 'TestCorpus' ./reload/internal/proof/corpus
 	LIMEADE_SEEDS=500 $(GO) test -timeout 240m -v ./reload/internal/proof/sequence
 	LIMEADE_REFRESHES=1000 $(GO) test -timeout 40m -v ./reload/internal/proof/many
+	LIMEADE_CORPUS=all $(GO) test -timeout 60m -v -run TestRecompileSet ./analysis
 
 # history makes commits of a public program live, one after the other, in the program that the first of them built. The
 # programs are those that reload/internal/proof/history can use.
