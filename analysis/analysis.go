@@ -40,9 +40,10 @@ type Env struct {
 	Missing func(path string) string
 	// Cgo returns what cgo makes of a package with files that import "C". Without it, edits of these are refused.
 	Cgo func(ctx context.Context, p *snapshot.Package) (*Translation, error)
-	// Stray returns a function, by link name, that closures may have code of though the source which the program runs has
-	// it no more, and that puts a value of one of some types into an interface; "" if there is none. It may be nil.
-	Stray func(types []string) string
+	// Stray returns a function, by link name, of which the source that the program runs has code no more that puts a value of
+	// one of some types into an interface, or has put one there; "" if there is none. users are the functions that have values
+	// of them by the source. It may be nil.
+	Stray func(types, users []string) string
 	// NoMethods reports whether the program has a type, by link name, of which values of pointers may be alive that have no
 	// methods, and whose description has no room for any. It may be nil.
 	NoMethods func(typ string) bool

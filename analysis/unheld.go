@@ -80,8 +80,8 @@ func (c *comparison) unheld(before, after *program) (map[string]bool, error) {
 			return nil, err
 		}
 		if proof.held == "" && c.env.Stray != nil {
-			if fn := c.env.Stray(slices.Sorted(maps.Keys(types))); fn != "" {
-				proof.held = "closures of " + fn + " may make one, of which the source has not the code any more"
+			if fn := c.env.Stray(slices.Sorted(maps.Keys(types)), slices.Sorted(maps.Keys(proof.users))); fn != "" {
+				proof.held = fn + " may have kept one, of which the source has not the code any more"
 			}
 		}
 		i := changed[name]

@@ -241,14 +241,14 @@ func (p *Program) NoMethods(g *Generation, typ string) bool {
 	return err == nil && g.state.NoMethods(host, typ)
 }
 
-// Stray returns a function that closures may have code of in a generation though the source has it no more, and that puts a
-// value of one of some types, by link name, into an interface; "" if there is none.
-func (p *Program) Stray(g *Generation, types []string) string {
+// Stray returns a function of which the source has code no more that puts a value of one of some types, by link name, into
+// an interface, or has put one there; "" if there is none. users are the functions that have values of them by the source.
+func (p *Program) Stray(g *Generation, types, users []string) string {
 	host, err := p.Host()
 	if err != nil {
 		return "" // who refreshes is told
 	}
-	return g.state.Stray(host, types)
+	return g.state.Stray(host, types, users)
 }
 
 // Host returns the linker's view of the build. It is made once: from the store if an earlier process

@@ -320,16 +320,16 @@ func (p *program) noMethods(typ string) bool {
 	return at != nil && p.NoMethods(at, typ)
 }
 
-// stray returns a function that closures may have code of in the process at hand though the source has it no more, and that
-// puts values of some types into interfaces.
-func (p *program) stray(types []string) string {
+// stray returns a function of which the source has code no more that in the process at hand puts values of some types into
+// interfaces, or has put some there.
+func (p *program) stray(types, users []string) string {
 	p.mu.Lock()
 	at := p.at
 	p.mu.Unlock()
 	if at == nil {
 		return ""
 	}
-	return p.Stray(at, types)
+	return p.Stray(at, types, users)
 }
 
 // compareWith notes which generation is compared next: what the compiler said of the build says nothing of

@@ -61,32 +61,56 @@ func (l *linker) eachLocal(f func(object.Sym) error) error {
 func (l *linker) checkFunction(s object.Sym) error {
 	key := keyOf(s)
 	_, live := l.req.State.address(l.host, key)
-	replaced := slices.ContainsFunc(owners(key.Name), func(decl string) bool { _, ok := l.req.State.Calls[decl]; return ok })
-	gone := !live || replaced
-	if gone {
-		if _, was := l.host.Index.Addr(key.Name, key.ABI); !was && !replaced {
-			return nil
-		}
-	} else if l.isPassing(s) {
+	if !live || l.isReplaced(key.Name) {
+		return l.checkReplaced(s)
+	}
+	if l.isPassing(s) {
 		return nil
 	}
 	for _, t := range l.puts(s) {
-		if of, ok := l.mentionsAnew(t); ok && !(gone && l.req.State.Renewed[of]) {
+		if of, ok := l.mentionsAnew(t); ok {
 			return refuse(of, "is another type now, and %s puts a value into an interface", s.Name())
 		}
 	}
 	return nil
 }
 
-// Stray returns a function that closures may have code of though the source has it no more, and that puts a value of one of
-// some types into an interface; "" if there is none.
-func (s *State) Stray(h *Host, types []string) string {
-	if len(s.Strays) == 0 && !slices.ContainsFunc(slices.Collect(maps.Values(s.Lines)), isStray) {
+// isReplaced reports whether patches brought other code of a function, or of the one that it stands in.
+func (l *linker) isReplaced(name string) bool {
+	return slices.ContainsFunc(owners(name), func(decl string) bool { _, ok := l.req.State.Calls[decl]; return ok })
+}
+
+// checkReplaced makes sure that a function of the build that is not live any more has kept no value.
+func (l *linker) checkReplaced(s object.Sym) error {
+	key := keyOf(s)
+	_, live := l.req.State.address(l.host, key)
+	_, was := l.host.Index.Addr(key.Name, key.ABI)
+	if replaced := l.isReplaced(key.Name); live && !replaced || !was && !replaced {
+		return nil
+	}
+	for _, t := range l.puts(s) {
+		if of, ok := l.mentionsAnew(t); ok && !l.req.State.Renewed[of] {
+			return boxed(s.Name(), of)
+		}
+	}
+	return nil
+}
+
+func boxed(fn, typ string) error {
+	return refuse(fn, "has put a value of %s into an interface, which is another type now, and the source has the code no more", typ)
+}
+
+// Stray returns a function of which the source has code no more that puts a value of one of some types into an interface, or
+// has put one there; "" if there is none. The functions in vacant are those that have values of the types by the source.
+func (s *State) Stray(h *Host, types, vacant []string) string {
+	if len(s.Calls) == 0 && len(s.Strays) == 0 && !slices.ContainsFunc(slices.Collect(maps.Values(s.Lines)), isStray) {
 		return ""
 	}
-	l, err := newLinker(&Request{Host: h, State: s, Anew: Anew{Types: types}})
-	if err == nil {
-		err = l.checkStrays()
+	l, err := newLinker(&Request{Host: h, State: s, Anew: Anew{Types: types, Vacant: vacant}})
+	for _, check := range []func() error{func() error { return l.eachLocal(l.checkReplaced) }, l.checkPuts, l.checkStrays} {
+		if err == nil {
+			err = check()
+		}
 	}
 	if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
 		return refusal.Symbol
@@ -166,7 +190,7 @@ func (l *linker) checkPuts() error {
 		}
 		for _, t := range left {
 			if of, ok := l.mentionsAnew(t); ok {
-				return refuse(of, "is another type now, and %s has put a value into an interface", name)
+				return boxed(name, of)
 			}
 		}
 	}
