@@ -215,6 +215,7 @@ func Link(req *Request) (*Result, error) {
 		name string
 		run  func() error
 	}{
+		{"references", l.checkReferences},
 		{"layouts", l.checkLayouts},
 		{"anew", l.checkAnew},
 		{"select", l.selectRoots},

@@ -71,6 +71,7 @@ type Object struct {
 
 	refsOnce sync.Once
 	refs     map[symRef]refInfo
+	confused []Confusion
 }
 
 // symRef is a reference as it is encoded.
@@ -250,6 +251,20 @@ func (o *Object) handle(pkg, index uint32) Sym {
 	return Sym{Obj: o, Index: int32(lo) + int32(index)}
 }
 
+// A Confusion is two symbols of another package to which an object refers by one number.
+type Confusion struct {
+	Package string // as object files write it
+	Names   [2]string
+}
+
+// Confused returns the symbols that the object does not tell apart. The compiler takes numbers from the archives that it
+// imports, and what one archive says of a third package has the numbers of the archive that it was compiled against itself: where
+// that is another one, two symbols may have the same number.
+func (o *Object) Confused() []Confusion {
+	o.refInfo(symRef{})
+	return o.confused
+}
+
 // refInfo returns what the object says of another package's symbol. The compiler names
 // only those that a relocation refers to.
 func (o *Object) refInfo(r symRef) refInfo {
@@ -257,7 +272,11 @@ func (o *Object) refInfo(r symRef) refInfo {
 		o.refs = make(map[symRef]refInfo, o.count(blkRefName, refNameSize))
 		for off := int(o.blocks[blkRefName]); off+refNameSize <= int(o.blocks[blkRefName+1]); off += refNameSize {
 			ref := symRef{le.Uint32(o.file[off:]), le.Uint32(o.file[off+4:])}
-			o.refs[ref] = refInfo{name: o.stringAt(off + 8)}
+			name := o.stringAt(off + 8)
+			if other := o.refs[ref].name; other != "" && other != name {
+				o.confused = append(o.confused, Confusion{o.pkgName(ref.pkg), [2]string{other, name}})
+			}
+			o.refs[ref] = refInfo{name: name}
 		}
 		for off := int(o.blocks[blkRefFlags]); off+refFlagsSize <= int(o.blocks[blkRefFlags+1]); off += refFlagsSize {
 			ref := symRef{le.Uint32(o.file[off:]), le.Uint32(o.file[off+4:])}
