@@ -53,6 +53,9 @@ func (n *LocalNumbers) in(pkg *facts.Package) ([]int, error) {
 // localName returns the link name of the type in a function with that name in Promotions.
 func (p *program) localName(pkg *facts.Package, name string, i int) string {
 	name, _, _ = strings.Cut(name, "·")
+	if p.locals == nil {
+		return name // nothing is compiled of it: what is likely to be is looked for
+	}
 	numbers, err := p.locals(pkg).in(pkg)
 	if err != nil {
 		return name // which was looked at before

@@ -200,7 +200,9 @@ func (l *linker) checkPlaces(from map[spot][]ClosurePair) error {
 			if err != nil {
 				return err
 			}
-			if gone := b.StartLine == 0; !gone && !b.Wrapper && !at[b.spot()] {
+			gone := b.StartLine == 0
+			renumbered := slices.ContainsFunc(owners(name), RunsAtStart) && known[b.spot()] // as the order of files is another one
+			if !gone && !b.Wrapper && !at[b.spot()] && !renumbered {
 				return refuse(name, why)
 			}
 		}
