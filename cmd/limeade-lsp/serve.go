@@ -17,9 +17,13 @@ func (s stdio) Read(p []byte) (int, error)  { return s.in.Read(p) }
 func (s stdio) Write(p []byte) (int, error) { return os.Stdout.Write(p) }
 func (s stdio) Close() error                { return s.in.Close() }
 
-// memoryGoal is what the collector tries to stay below: an editor has other tools beside it that need memory. A GOMEMLIMIT
-// in the environment comes first.
-const memoryGoal = 160 << 20
+// memoryGoal is what the collector tries to stay below: an editor has other tools beside it that need memory. Below it the
+// collector runs half as often as by default, since it takes time from keystrokes. GOMEMLIMIT and GOGC in the environment come
+// first.
+const (
+	memoryGoal = 160 << 20
+	garbage    = 200 // in percent of what is in use (runtime/debug, SetGCPercent)
+)
 
 func serveCommand(args []string) int {
 	for _, arg := range args {
@@ -38,6 +42,9 @@ func serveCommand(args []string) int {
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryGoal)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
 	}
 	signal.Ignore(syscall.SIGPIPE) // a client that is gone is seen by its closed input
 	ctx, stop := interruptible()
