@@ -17,8 +17,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/tools/go/gcexportdata"
-
 	"github.com/limeade-go/limeade/reload"
 )
 
@@ -215,7 +213,7 @@ func (c *checkedFile) names(decl *ast.FuncDecl, funcs []string) bool {
 // check type-checks a source: other packages than main first.
 func (g *target) check(src source) ([]*checkedFile, error) {
 	fset := token.NewFileSet()
-	im := &imports{g.program, fset, map[string]*types.Package{}}
+	loaded := map[string]*types.Package{}
 	var list []*checkedFile
 	files := slices.SortedFunc(maps.Keys(src), func(a, b string) int { return strings.Count(b, "/") - strings.Count(a, "/") })
 	for _, name := range files {
@@ -229,12 +227,12 @@ func (g *target) check(src source) ([]*checkedFile, error) {
 			Selections: map[*ast.SelectorExpr]*types.Selection{}, Instances: map[*ast.Ident]types.Instance{},
 			Implicits: map[ast.Node]types.Object{}, Scopes: map[ast.Node]*types.Scope{},
 		}
-		conf := types.Config{Importer: im, Sizes: types.SizesFor("gc", "amd64")}
+		conf := types.Config{Importer: reload.Archives(g.program, fset, loaded), Sizes: types.SizesFor("gc", "amd64")}
 		pkg, err := conf.Check(packageOf(name), fset, []*ast.File{file}, info)
 		if err != nil {
 			return nil, err
 		}
-		im.loaded[pkg.Path()] = pkg
+		loaded[pkg.Path()] = pkg
 		c := &checkedFile{
 			file: name, src: src[name], decls: map[*types.Func]*ast.FuncDecl{},
 			pkg: reload.Package{Path: pkg.Path(), Fset: fset, Files: []*ast.File{file}, Src: func(string) []byte { return []byte(src[name]) }, Pkg: pkg, Info: info},
@@ -247,35 +245,4 @@ func (g *target) check(src source) ([]*checkedFile, error) {
 		list = append(list, c)
 	}
 	return list, nil
-}
-
-// imports reads the export data of the archives that a program was linked from.
-type imports struct {
-	program *reload.Program
-	fset    *token.FileSet
-	loaded  map[string]*types.Package
-}
-
-func (im *imports) Import(path string) (*types.Package, error) {
-	if p := im.loaded[path]; p != nil && p.Complete() {
-		return p, nil
-	}
-	if path == "unsafe" {
-		return types.Unsafe, nil
-	}
-	pkg := im.program.Packages[path]
-	if pkg == nil {
-		return nil, fmt.Errorf("%s is not in the program", path)
-	}
-	f, err := os.Open(im.program.ArchivePath(pkg))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	//lint:ignore SA1019 an archive of Go 1.25 to 1.27 is what is at hand
-	r, err := gcexportdata.NewReader(f)
-	if err != nil {
-		return nil, err
-	}
-	return gcexportdata.Read(r, im.fset, im.loaded, path)
 }
