@@ -145,6 +145,17 @@ func (s *scene) greets(ways ...string) string {
 	return ""
 }
 
+// warm starts the program, and returns how long a refresh takes that is not the first one, which takes longer.
+func (s *scene) warm(lonely bool) time.Duration {
+	s.start(lonely)
+	s.edit()
+	s.live()
+	s.edit()
+	begun := time.Now()
+	s.live()
+	return time.Since(begun)
+}
+
 // live refreshes the program, which must then run its source.
 func (s *scene) live() {
 	s.t.Helper()
@@ -239,13 +250,7 @@ func TestKilled(t *testing.T) {
 	for _, v := range victims {
 		t.Run(v.name, func(t *testing.T) {
 			s := newScene(t)
-			s.start(v.lonely)
-			s.edit()
-			s.live() // the first one takes longer
-			s.edit()
-			begun := time.Now()
-			s.live()
-			took := time.Since(begun)
+			took := s.warm(v.lonely)
 			early, late := time.Duration(0), 2*took
 			counts := map[bool]int{}
 			for n := range spread + close {
@@ -297,16 +302,11 @@ func TestStopped(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel() // most of it is waiting
 			s := newScene(t)
-			s.start(v.lonely)
-			s.edit()
-			s.live() // the first one takes longer
-			s.edit()
-			begun := time.Now()
-			s.live()
+			took := s.warm(v.lonely)
 			var before string
 			var refresh *partner
 			var pid int
-			for moment := time.Since(begun) / 2; ; moment /= 2 {
+			for moment := took / 2; ; moment /= 2 {
 				before = s.source
 				s.edit()
 				refresh = s.refresh()
