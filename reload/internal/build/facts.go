@@ -344,7 +344,6 @@ func receiverName(typ ast.Expr) (name string, generic bool) {
 // escape/escape.go: flowClosure, finish, paramTag, reportLeaks; escape/solve.go;
 // the same from Go 1.25 to 1.27).
 var (
-	factLine     = regexp.MustCompile(`^(\S.*?):(\d+)(?::(\d+))?: (.*)$`)
 	factInline   = regexp.MustCompile(`^can inline (.+?)(?: with cost (\d+) as: .*)?$`)
 	factNoInline = regexp.MustCompile(`^cannot inline (.+?): (?:function too complex: cost (\d+) exceeds )?`)
 	factCapture  = regexp.MustCompile(`^.+ capturing by (ref|value): (\S+) \(`)
@@ -352,19 +351,54 @@ var (
 	factFlow     = regexp.MustCompile(`^parameter (\S+) leaks to (.+) for .+ with derefs=(\d+):$`)
 	factUse      = regexp.MustCompile(`^(mutates|calls) param: (\S+) (derefs=\d+)$`)
 	factEscape   = regexp.MustCompile(`^(.+) escapes to heap in .+:$`)
-	factFrom     = regexp.MustCompile(`^ +from .* at (\S.*?):(\d+)(?::(\d+))?$`)
 	factMoved    = regexp.MustCompile(`^moved to heap: (\S+)$`)
 	factWord     = regexp.MustCompile(`^(?:assuming (\S+) is unsafe uintptr|marking (\S+) as escaping (?:\.\.\.)?uintptr)$`)
 )
 
+// factLine splits what the compiler says of a place: "place: rest".
+func factLine(text string) (at factPos, rest string, ok bool) {
+	for from := 0; ; {
+		i := strings.Index(text[from:], ": ")
+		if i < 0 {
+			return factPos{}, "", false
+		}
+		if at, ok := factPlace(text[:from+i]); ok {
+			return at, text[from+i+2:], true
+		}
+		from += i + 2 // the name of the file has it
+	}
+}
+
+// factPlace reads a place: "file:line:column", or without a column.
+func factPlace(s string) (at factPos, ok bool) {
+	if s == "" || s[0] == ' ' {
+		return at, false
+	}
+	if at.file, at.line, ok = cutLast(s, ':'); !ok {
+		return at, false
+	}
+	if file, line, ok := cutLast(at.file, ':'); ok {
+		at.file, at.line, at.column = file, line, at.line
+	}
+	return at, at.file != ""
+}
+
+// cutLast cuts a number off that follows the last separator.
+func cutLast(s string, sep byte) (before string, number int, ok bool) {
+	i := strings.LastIndexByte(s, sep)
+	if i < 0 {
+		return s, 0, false
+	}
+	n, err := strconv.ParseUint(s[i+1:], 10, 31)
+	return s[:i], int(n), err == nil
+}
+
 func (in *factParser) line(text string) {
-	m := factLine.FindStringSubmatch(text)
-	if m == nil {
+	at, msg, ok := factLine(text)
+	if !ok {
 		return
 	}
-	at := factPos{file: in.pkg.untrim(m[1])}
-	at.line, _ = strconv.Atoi(m[2])
-	at.column, _ = strconv.Atoi(m[3])
+	at.file = in.pkg.untrim(at.file)
 	param := func(name string) *param {
 		at.name = name
 		return in.params[at]
@@ -374,7 +408,7 @@ func (in *factParser) line(text string) {
 			p.leaks = append(p.leaks, how)
 		}
 	}
-	switch msg := m[4]; {
+	switch {
 	case strings.HasPrefix(msg, "can inline "):
 		if m := factInline.FindStringSubmatch(msg); m != nil {
 			f := in.function(m[1], at)
@@ -409,12 +443,11 @@ func (in *factParser) line(text string) {
 			}
 		}
 	case strings.HasPrefix(msg, "    from "):
-		if m := factFrom.FindStringSubmatch(msg); m != nil {
-			at := factPos{file: in.pkg.untrim(m[1])}
-			at.line, _ = strconv.Atoi(m[2])
-			at.column, _ = strconv.Atoi(m[3])
+		if at, ok := factPlace(msg[strings.LastIndex(msg, " at ")+len(" at "):]); ok && len(in.lits) > 0 {
+			at.file = in.pkg.untrim(at.file)
 			in.passes(at)
 		}
+	case strings.HasPrefix(msg, "  flow: "), strings.HasPrefix(msg, "inlining call "):
 	case strings.HasSuffix(msg, ":") && factEscape.MatchString(msg):
 		in.flow = escape{factEscape.FindStringSubmatch(msg)[1], at}
 	case strings.HasPrefix(msg, "parameter "):
