@@ -215,8 +215,15 @@ func (req *Request) inlined(c *compiled) (*Request, error) {
 
 // record writes down what the process will run.
 func (pr *Prepared) record(ctx context.Context, req *Request, c *compiled, fresh map[string]bool) error {
+	var manifest []byte
+	if req.Manifest != nil {
+		var err error
+		if manifest, err = req.Manifest(); err != nil {
+			return err
+		}
+	}
 	pr.to = &Generation{
-		Manifest:   req.Manifest,
+		Manifest:   manifest,
 		Recompiled: append(slices.Clip(pr.from.Recompiled), without(c.decls, setOf(pr.from.Recompiled))...),
 		Joined:     pr.program.joined,
 		undo:       pr.from.Digest,

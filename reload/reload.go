@@ -77,10 +77,9 @@ type Request struct {
 	// ones themselves where they are not in it yet.
 	Extend func(decls []string, callers bool) (*Request, error)
 
-	// Manifest is what the front end wants to know later of the source that the process will run.
-	// Recompiled lists the declarations that were ever in a recompile set of the process.
-	Manifest   []byte
-	Recompiled []string
+	// Manifest returns what the front end wants to know later of the source that the process will run. It is called when
+	// the patch is made. It may be nil.
+	Manifest func() ([]byte, error)
 
 	// Changed names the edited declarations, as the program's own hooks are told them.
 	Changed []string

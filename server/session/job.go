@@ -344,10 +344,6 @@ func (j *job) settled() bool {
 
 // request puts what analysis found into the words of reload.
 func (j *job) request(ctx context.Context) (*reload.Request, error) {
-	manifest, err := j.manifest()
-	if err != nil {
-		return nil, err
-	}
 	stale := map[string]bool{}
 	for _, decl := range j.gen.Recompiled {
 		stale[decl] = true
@@ -356,7 +352,7 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		return nil, err
 	}
 	req := &reload.Request{
-		Manifest: manifest,
+		Manifest: j.manifest(),
 		Extend: func(decls []string, callers bool) (*reload.Request, error) {
 			if callers {
 				for _, d := range slices.Clone(decls) {
@@ -397,9 +393,11 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		if set.Checked != nil {
 			pkg = packageOf(set)
 			pkg.Locals = j.report.LocalNumbers(set.Checked)
-			if pkg.Embed, err = j.embed(set); err != nil {
+			embed, err := j.embed(set)
+			if err != nil {
 				return nil, err
 			}
+			pkg.Embed = embed
 		}
 		if len(pkg.Defined)+len(pkg.Keep)+len(pkg.Init)+len(pkg.Types)+len(pkg.Wrappers)+len(pkg.Bound)+len(pkg.Added)+len(pkg.Methods) > 0 {
 			req.Packages = append(req.Packages, pkg)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/limeade-go/limeade/analysis"
 	"github.com/limeade-go/limeade/analysis/snapshot"
@@ -27,12 +28,30 @@ type recorded struct {
 	Numbers *analysis.LocalNumbers `json:"numbers,omitempty"`
 }
 
-// manifest records what the process runs after the refresh.
-func (j *job) manifest() ([]byte, error) {
-	list, err := j.program.sources(j.now)
-	if err != nil {
-		return nil, err
+// manifest begins to record what the process runs after the refresh, and returns what ends it: meanwhile the source is put
+// into the store.
+func (j *job) manifest() func() ([]byte, error) {
+	program, now := j.program, j.now
+	type source struct {
+		list []recorded
+		err  error
 	}
+	stored := make(chan source, 1)
+	go func() {
+		list, err := program.sources(now)
+		stored <- source{list, err}
+	}()
+	return sync.OnceValues(func() ([]byte, error) {
+		s := <-stored
+		if s.err != nil {
+			return nil, s.err
+		}
+		return j.record(s.list)
+	})
+}
+
+// record makes the manifest of what the process runs after the refresh, whose source is in the store.
+func (j *job) record(list []recorded) ([]byte, error) {
 	list = append(list, j.embedded()...)
 	written, err := writtenIn(j.gen.Manifest)
 	if err != nil {

@@ -419,6 +419,13 @@ func (s *Session) inquire(ctx context.Context, q Query) (*Reply, error) {
 
 // refresh has all processes that a query concerns take a refresh, or none.
 func (s *Session) refresh(ctx context.Context, q Query) (*Reply, error) {
+	if path, ok := only(q); ok {
+		if r, err := ask(ctx, path, q); err == nil {
+			return r.sorted(nil)
+		} else if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		} // and what became of it shows now
+	}
 	var members []*member
 	add := func(m *member) {
 		if m != nil {
@@ -439,6 +446,23 @@ func (s *Session) refresh(ctx context.Context, q Query) (*Reply, error) {
 		add(s.prepare(ctx, q, pid, held))
 	}
 	return together(ctx, q, members).sorted(untrusted)
+}
+
+// only returns the socket of the service that holds the only process which a query may concern, if it is so: there is nobody
+// to be waited for between the steps of a refresh.
+func only(q Query) (path string, ok bool) {
+	pids, untrusted := reload.PIDs()
+	if q.PID != 0 {
+		pids = []int{q.PID}
+	} else if untrusted != nil {
+		return "", false
+	}
+	held := services()
+	if len(pids) != 1 || q.PID == 0 && len(held) != 1 {
+		return "", false
+	}
+	path, ok = held[pids[0]]
+	return path, ok
 }
 
 // eachService calls fn with the process and the socket of each service that a query may concern, and returns the processes
