@@ -17,7 +17,6 @@ import (
 
 const (
 	smallEdits = 30
-	bareRuns   = 30
 	crowd      = 10_000 // goroutines that wait
 	warmUp     = 20     // refreshes before memory is counted
 	crowdEdits = 200
@@ -96,18 +95,22 @@ func BenchmarkSmall(b *testing.B) {
 		b.Fatal(err)
 	}
 
-	var live, total, compile, build []float64
+	alone := newBareCompiler(b, ctx, dir, s[0].pkg)
+	var live, total, compile, build, bare, tuned []float64
 	for i := range smallEdits {
-		a, took := refresh(b, ctx, w, s[0].file, s[i%len(s)].edit(original, i), i+1)
+		edited := s[i%len(s)].edit(original, i)
+		a, took := refresh(b, ctx, w, s[0].file, edited, i+1)
 		live = append(live, ms(took))
 		total, compile = append(total, a.Phases.Total), append(compile, a.Phases.Compile)
 		build = append(build, ms(goBuild(b, ctx, dir, exe)))
+		alone.stub(s[0].file, edited, s[i%len(s)].fn, s[(i+len(s)-1)%len(s)].fn) // the one before is as it was again
+		bare = append(bare, ms(alone.run()))
+		goBuild(b, ctx, dir, exe) // as before the refresh: what a machine has at hand makes a fifth of such times
+		tuned = append(tuned, ms(alone.run("GOGC=off")))
 	}
 	if again, err := p.Ask(ctx, "use"); err != nil || again != said {
 		b.Fatalf("program says %q, %v after %d edits, said %q", again, err, smallEdits, said)
 	}
-	bare := bareCompiler(b, ctx, dir, s[0], original)
-	tuned := bareCompiler(b, ctx, dir, s[0], original, "GOGC=off")
 
 	l, g := drive.Quantile(live, 0.5), drive.Quantile(build, 0.5)
 	t, c, n := drive.Quantile(total, 0.5), drive.Quantile(bare, 0.5), drive.Quantile(tuned, 0.5)
@@ -142,44 +145,62 @@ func smallSites(b *testing.B, ctx context.Context, dir string) []site {
 	return nil
 }
 
-// bareCompiler times the compiler alone, as its own process and with the flags of a refresh, on the package of s with
-// only that one body left.
-func bareCompiler(b *testing.B, ctx context.Context, dir string, s site, text []byte, env ...string) []float64 {
+// A bareCompiler is the compiler alone, as its own process and with the flags of a refresh, on one package.
+type bareCompiler struct {
+	b       *testing.B
+	ctx     context.Context
+	pkg     string
+	path    string
+	exports drive.Exports
+	source  string
+	args    []string
+}
+
+func newBareCompiler(b *testing.B, ctx context.Context, dir, pkg string) *bareCompiler {
 	b.Helper()
-	exp, err := drive.ListExports(ctx, dir, ".")
+	exports, err := drive.ListExports(ctx, dir, ".")
 	if err != nil {
-		b.Fatal(err)
-	}
-	res, err := hollow.Empty([]hollow.Source{{Name: filepath.Base(s.file), Text: s.edit(text, 0)}}, exp.Importer(),
-		hollow.Plan{Form: hollow.Bodyless, Only: map[string]bool{s.fn: true}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	tmp := b.TempDir()
-	stub, cfg := filepath.Join(tmp, "stub.go"), filepath.Join(tmp, "importcfg")
-	if err := os.WriteFile(stub, res.Files[0].Text, 0o644); err != nil {
-		b.Fatal(err)
-	}
-	if err := os.WriteFile(cfg, exp.Config(), 0o644); err != nil {
 		b.Fatal(err)
 	}
 	tools, err := drive.Go(ctx, dir, nil, "env", "GOTOOLDIR")
 	if err != nil {
 		b.Fatal(err)
 	}
-	var list []float64
-	for range bareRuns {
-		cmd := exec.CommandContext(ctx, filepath.Join(strings.TrimSpace(tools), "compile"), "-p", s.pkg, "-importcfg", cfg,
-			"-dwarf=false", "-m=2", "-d=escapemutationscalls=1", "-o", filepath.Join(tmp, "stub.a"), stub)
-		cmd.Env = append(os.Environ(), env...)
-		start := time.Now()
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			b.Fatalf("bare compiler: %v\n%s", err, out)
-		}
-		list = append(list, ms(time.Since(start)))
+	tmp := b.TempDir()
+	cfg := filepath.Join(tmp, "importcfg")
+	if err := os.WriteFile(cfg, exports.Config(), 0o644); err != nil {
+		b.Fatal(err)
 	}
-	return list
+	c := &bareCompiler{b: b, ctx: ctx, pkg: pkg, path: filepath.Join(strings.TrimSpace(tools), "compile"), exports: exports, source: filepath.Join(tmp, "stub.go")}
+	c.args = []string{"-p", pkg, "-importcfg", cfg, "-dwarf=false", "-m=2", "-d=escapemutationscalls=1", "-o", filepath.Join(tmp, "stub.a"), c.source}
+	return c
+}
+
+// stub makes a file with the bodies of some functions only what is compiled.
+func (c *bareCompiler) stub(file string, text []byte, fns ...string) {
+	c.b.Helper()
+	keep := map[string]bool{}
+	for _, fn := range fns {
+		keep[fn] = true
+	}
+	res, err := hollow.Empty([]hollow.Source{{Name: filepath.Base(file), Text: text}}, c.exports.Importer(), hollow.Plan{Form: hollow.Bodyless, Only: keep})
+	if err == nil {
+		err = os.WriteFile(c.source, res.Files[0].Text, 0o644)
+	}
+	if err != nil {
+		c.b.Fatal(err)
+	}
+}
+
+func (c *bareCompiler) run(env ...string) time.Duration {
+	c.b.Helper()
+	cmd := exec.CommandContext(c.ctx, c.path, c.args...)
+	cmd.Env = append(os.Environ(), env...)
+	start := time.Now()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		c.b.Fatalf("bare compiler: %v\n%s", err, out)
+	}
+	return time.Since(start)
 }
 
 // BenchmarkCrowd refreshes a program with ten thousand goroutines: the pause, and the memory that each refresh takes.
