@@ -572,7 +572,8 @@ func (c *comparison) facts() error {
 		}
 		key := c.after.key(p.new.Package)
 		if p.newFacts = c.index.get(p.path(), key); p.newFacts == nil {
-			if changed := p.changedBodies(); changed != nil {
+			// What relies on a package that looks otherwise may mean something else by the same words.
+			if changed := p.changedBodies(); changed != nil && !c.suspect[p.path()] {
 				p.newFacts = facts.Update(p.oldFacts, c.factsInput(c.new, p.checked), changed)
 			} else {
 				p.newFacts = facts.Collect(c.factsInput(c.new, p.checked))
