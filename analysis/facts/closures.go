@@ -35,7 +35,7 @@ type Closure struct {
 	Sig      string    // parameters and results
 	Captures []Capture // in the order in which they lie in the closure
 	Body     decl.Hash // with what its names of constants and types stand for
-	Brief    bool      // called where it stands, by a loop or by go or defer: nobody can keep it
+	Brief    bool      // only called, see briefLiterals: nobody can keep it
 	Deep     bool      // in another one, or in the body of a range-over-func loop
 	Words    []uint32  // some of what is written in Body, as hashes: how alike two bodies are
 }
@@ -101,7 +101,7 @@ type walker struct {
 	closures []*Closure
 	captured [][]*types.Var // by closure
 	literals map[*ast.FuncLit]int
-	brief    map[*ast.FuncLit]bool // called where they stand
+	brief    map[*ast.FuncLit]bool // see briefLiterals
 	vars     map[*types.Var]*variable
 }
 
@@ -175,19 +175,7 @@ func newWalker(root ast.Node, info *types.Info, sizes types.Sizes, release int, 
 	for i, lit := range decl.Literals(root) {
 		w.literals[lit] = i + 1
 	}
-	ast.Inspect(root, func(n ast.Node) bool {
-		var called ast.Expr
-		switch n := n.(type) {
-		case *ast.CallExpr:
-			called = n.Fun
-		case *ast.RangeStmt:
-			called = n.X
-		}
-		if lit, ok := ast.Unparen(called).(*ast.FuncLit); ok {
-			w.brief[lit] = true
-		}
-		return true
-	})
+	w.briefLiterals(root)
 	return w
 }
 

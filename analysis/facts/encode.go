@@ -11,7 +11,7 @@ import (
 // The form of a package that is kept: unsigned varints, strings with their length before them, lists with their number
 // before them, fingerprints as 8 bytes, all fields in the order in which the types declare them. The first byte is the
 // version of the form and of what the facts mean.
-const encoding = 11
+const encoding = 12
 
 // Append appends the kept form of p to b.
 func (p *Package) Append(b []byte) []byte {

@@ -303,3 +303,68 @@ func TestLinkPath(t *testing.T) {
 		}
 	}
 }
+
+// TestBrief finds the function literals of which closures may be kept, and those of which nobody can keep one.
+func TestBrief(t *testing.T) {
+	const source = `package p
+
+type T struct{ f func() int }
+
+var kept []func() int
+
+func calls(f func() int) int { return f() }
+
+func all(n int, param func() int) (result func() int) {
+	brief := func() int { return n }
+	var typed func() int = (func() int { return n + brief() })
+	var itself func(int) int
+	itself = func(k int) int {
+		if k == 0 {
+			return n
+		}
+		return itself(k - 1)
+	}
+	passed := func() int { return n + 1 }
+	returned := func() int { return n + 2 }
+	inner := func() int { return n + 3 }
+	gone := func() int { return n + 4 }
+	away := func() int { return n + 5 }
+	compared := func() int { return n + 6 }
+	twice, other := func() int { return n + 7 }, func() int { return n + 8 }
+	deferred := func() int { return n + 9 }
+	param = func() int { return n + 10 }
+	result = func() int { return n + 11 }
+	kept = append(kept, func() int { return inner() + n })
+	defer deferred()
+	go gone()
+	to := &away
+	if twice() == 0 {
+		twice = other
+	}
+	n += typed() + itself(n) + calls(passed) + (*to)() + func() int { return n + 12 }()
+	if compared != nil {
+		n++
+	}
+	for range func(yield func() bool) { yield() } {
+		n += brief()
+	}
+	t := T{f: func() int { return n + 13 }}
+	t.f = func() int { return n + 14 }
+	t.f()
+	return returned
+}
+`
+	p, in := collected(t, source)
+	var brief []string
+	literals := decl.Literals(in.Source.Decls()[len(in.Source.Decls())-1].Node)
+	for _, c := range p.Decl("m/p.all").Closures {
+		if c.Kind == Literal && c.Brief {
+			pos := in.Source.Files[0].Parsed.Fset.Position(literals[c.Literal-1].Pos())
+			line := strings.TrimSpace(strings.Split(source, "\n")[pos.Line-1])
+			brief = append(brief, strings.Fields(line)[0])
+		}
+	}
+	if got, want := strings.Join(brief, " "), "var itself twice, deferred n for"; got != want {
+		t.Errorf("brief are those of %s, want %s", got, want)
+	}
+}
