@@ -3,7 +3,6 @@ package analysis
 import (
 	"go/ast"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -69,16 +68,6 @@ type renewal struct {
 	dirty    map[string]string // variables of which the initialiser gives something else, and why
 	anew     map[string]bool
 	reset    map[string]bool // of these, the ones that somebody asked for
-}
-
-// A known is what all Local packages of one version do with their variables.
-type known struct {
-	packages  map[string]*facts.Package
-	exposed   map[string]bool
-	methodsOf map[string][]*facts.Decl  // see methods
-	owners    map[string]*facts.Package // of the declarations that were asked for
-	hidden    map[string]bool           // variables that may be referred to by other names, or by assembly
-	parts     map[string][]string       // by variable: those that hold parts of it
 }
 
 // renew finds the variables that are initialised anew, and tells the ripple. names are the functions that changed.
@@ -420,93 +409,6 @@ func (n *renewal) repeatable(all *known, d *facts.Decl, constant func(string) bo
 	return true
 }
 
-// all returns what is known of all Local packages of a version.
-func (n *renewal) all(p *program, v *view) (*known, error) {
-	if k := n.known[p]; k != nil {
-		return k, nil
-	}
-	packages, err := v.factsOf(n.ctx, importOrder(v.snapshot, v.snapshot.Packages()))
-	if err != nil {
-		return nil, err
-	}
-	k := &known{packages: packages, owners: make(map[string]*facts.Package), exposed: make(map[string]bool), hidden: make(map[string]bool), parts: make(map[string][]string)}
-	for _, p := range v.snapshot.Packages() {
-		if !p.Local || !hasAssembly(p) {
-			continue
-		}
-		for _, path := range append(slices.Clip(p.Imports), p.Path) {
-			if pkg := packages[path]; pkg != nil {
-				for i := range pkg.Decls {
-					k.hidden[pkg.Decls[i].Name] = true
-				}
-			}
-		}
-	}
-	for _, pkg := range packages {
-		for _, name := range pkg.Linked {
-			k.hidden[name] = true
-		}
-		for i := range pkg.Decls {
-			d := &pkg.Decls[i]
-			for _, e := range d.Exposes {
-				k.exposed[pkg.Names[e]] = true
-			}
-			for _, e := range d.Parts {
-				k.parts[pkg.Names[e]] = append(k.parts[pkg.Names[e]], d.Name)
-			}
-		}
-	}
-	n.known[p] = k
-	return k, nil
-}
-
-func (k *known) owner(name string) *facts.Package {
-	if pkg, ok := k.owners[name]; ok {
-		return pkg
-	}
-	k.owners[name] = nil
-	for _, pkg := range k.packages {
-		if pkg.Decl(name) != nil {
-			k.owners[name] = pkg
-		}
-	}
-	return k.owners[name]
-}
-
-func (k *known) decl(name string) *facts.Decl {
-	if pkg := k.owner(name); pkg != nil {
-		return pkg.Decl(name)
-	}
-	return nil
-}
-
-// methods returns the declared methods of a type, and those that it may have through embedding.
-func (k *known) methods(typ string) []*facts.Decl {
-	if k.methodsOf == nil {
-		k.methodsOf = make(map[string][]*facts.Decl)
-		for _, pkg := range k.packages {
-			for i := range pkg.Decls {
-				if d := &pkg.Decls[i]; d.Kind == decl.Method {
-					k.methodsOf[receiver(d.Name)] = append(k.methodsOf[receiver(d.Name)], d)
-				}
-			}
-			for _, m := range pkg.Promotions {
-				if d := k.decl(m.Target); d != nil {
-					k.methodsOf[m.Type] = append(k.methodsOf[m.Type], d)
-				}
-			}
-		}
-	}
-	return k.methodsOf[typ]
-}
-
-// isExposed reports whether a variable, or one that holds parts of it, may be written to after its initialisation.
-func (k *known) isExposed(name string, within []string) bool {
-	return k.exposed[name] || slices.ContainsFunc(k.parts[name], func(holder string) bool {
-		return !slices.Contains(within, holder) && k.isExposed(holder, append(within, name))
-	})
-}
-
 // take has a variable begin anew and says so.
 func (n *renewal) take(name string, changed map[string]bool) {
 	changed[name] = true
@@ -542,87 +444,6 @@ func (n *renewal) take(name string, changed map[string]bool) {
 		kind = edit.VarReset
 	}
 	n.add(kind, name, placeOf(d), detail)
-}
-
-// embeds returns, by variable, the embedded files of which it has other content now, relative to the directory of its package.
-func (c *comparison) embeds() map[string][]string {
-	if c.embedded != nil {
-		return c.embedded
-	}
-	c.embedded = make(map[string][]string)
-	for _, p := range c.changed {
-		files := c.changedEmbeds(p)
-		if len(files) == 0 || p.broken {
-			continue
-		}
-		for _, d := range p.new.Decls() {
-			for _, pattern := range d.Patterns() {
-				for _, file := range files {
-					name := facts.DeclName(p.new.Package, d)
-					if decl.Embeds(pattern, file) && !slices.Contains(c.embedded[name], file) {
-						c.embedded[name] = append(c.embedded[name], file)
-					}
-				}
-			}
-		}
-	}
-	return c.embedded
-}
-
-// changedEmbeds returns the embedded files of a package that came, went or changed, relative to its directory.
-func (c *comparison) changedEmbeds(p *changedPackage) []string {
-	var files []string
-	note := func(list, other []snapshot.OtherFile) {
-		for _, o := range list {
-			rel, err := filepath.Rel(p.new.Package.Dir, o.Path)
-			if err != nil || o.Kind != snapshot.Embedded || slices.ContainsFunc(other, func(q snapshot.OtherFile) bool { return q.Path == o.Path && q.Hash == o.Hash && q.Kind == o.Kind }) {
-				continue
-			}
-			files = append(files, filepath.ToSlash(rel))
-		}
-	}
-	note(p.new.Package.Other, p.old.Package.Other)
-	note(p.old.Package.Other, p.new.Package.Other)
-	slices.Sort(files)
-	return slices.Compact(files)
-}
-
-// liveEmbeds takes back what was said of embedded files of which all variables are initialised anew, and returns them.
-func (c *comparison) liveEmbeds(anew map[string]bool) []string {
-	var live []string
-	for _, p := range c.changed {
-		for _, file := range c.changedEmbeds(p) {
-			kept := p.broken
-			for name, files := range c.embeds() {
-				if slices.Contains(files, file) && strings.HasPrefix(name, facts.LinkPath(p.path(), p.new.Package.Name)+".") && !anew[name] {
-					kept = true
-				}
-			}
-			if kept {
-				continue
-			}
-			path := filepath.Join(p.new.Package.Dir, filepath.FromSlash(file))
-			live = append(live, path)
-			c.report.Edits = slices.DeleteFunc(c.report.Edits, func(e edit.Edit) bool {
-				return e.Kind == edit.EmbedContent && e.File == c.new.Rel(path)
-			})
-		}
-	}
-	return live
-}
-
-// embeddedIn returns the files that a variable embeds, by pattern.
-func (c *comparison) embeddedIn(p *snapshot.Package, d *decl.Decl) map[string][]EmbedFile {
-	files := make(map[string][]EmbedFile)
-	for _, pattern := range d.Patterns() {
-		for _, o := range p.Other {
-			rel, err := filepath.Rel(p.Dir, o.Path)
-			if rel = filepath.ToSlash(rel); err == nil && o.Kind == snapshot.Embedded && decl.Embeds(pattern, rel) {
-				files[pattern] = append(files[pattern], EmbedFile{rel, o})
-			}
-		}
-	}
-	return files
 }
 
 // written returns the variables that changed code wrote to or let out, or does now: whatever becomes of the code later, the

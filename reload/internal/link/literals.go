@@ -1,14 +1,11 @@
 package link
 
 import (
-	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/limeade-go/limeade/reload/internal/image"
 	"github.com/limeade-go/limeade/reload/internal/object"
 )
 
@@ -352,124 +349,6 @@ func (l *linker) noteOwn(s object.Sym, fn string) {
 	}
 }
 
-// orphan takes note that closures of a live form of a literal keep its code: others may begin in its line one day. They go
-// on with it on the strength of what it knows of the functions it calls.
-func (l *linker) orphan(f form) {
-	if b, ok := l.state.Bodies[f.entry]; ok {
-		b.File, b.StartLine = "", 0
-		l.state.Bodies[f.entry] = b
-		l.state.Strays[b.Name] = true
-	}
-	l.state.Lines[f.body.Func] = Lines{}
-	for _, r := range l.roots {
-		if r.entry == 0 && r.old.Hi == 0 && r.node.key.Name == f.body.Name {
-			r.old = f.body // whoever is in that code is in old code
-			break
-		}
-	}
-	seen := map[string]bool{}
-	var visit func(name string, def object.Sym)
-	visit = func(name string, def object.Sym) {
-		if seen[name] {
-			return
-		}
-		seen[name] = true
-		calls, born := l.req.State.Calls[name]
-		if def.IsZero() && !born {
-			l.orphans[anything] = true // its code is not known
-			return
-		}
-		for _, fn := range calls {
-			l.orphans[fn] = true
-			// It may be called at its own address, whatever became of its name.
-			if _, ok := l.req.State.Born[Key{fn, object.ABIInternal}]; ok || isLiteral(fn) {
-				visit(fn, l.host.Library.Lookup(fn, object.ABIInternal))
-			}
-		}
-		if def.IsZero() {
-			return
-		}
-		for r := range def.Relocs() {
-			if r.Sym.IsZero() {
-				continue
-			}
-			callee := codeOf(r.Sym)
-			if r.Type == object.Call || isLiteral(callee.Name()) {
-				l.orphans[callee.Name()] = true
-			}
-			if isLiteral(callee.Name()) {
-				visit(callee.Name(), l.host.Library.Resolve(callee))
-			}
-		}
-	}
-	visit(f.body.Name, l.host.textAt(f))
-}
-
-// codeOf returns the function of a func value that has a symbol of its own, and any other symbol as it is.
-func codeOf(s object.Sym) object.Sym {
-	if !s.IsZero() && s.IsDef() && strings.HasSuffix(s.Name(), "·f") && s.NumRelocs() > 0 {
-		return s.Reloc(0).Sym
-	}
-	return s
-}
-
-// textAt returns the build's object code of a form, the zero Sym if it has newer code.
-func (h *Host) textAt(f form) object.Sym {
-	if s := h.Library.Lookup(f.body.Name, object.ABIInternal); !s.IsZero() {
-		return s
-	}
-	h.onceHashed.Do(func() {
-		h.hashedText = map[uint64]object.Sym{}
-		for _, path := range h.Locals {
-			pkg := h.Library.Package(path)
-			if pkg == nil {
-				continue
-			}
-			for _, o := range pkg.Objects {
-				for i := range o.NumDefs() {
-					if s := o.Sym(i); s.Kind() == object.Text && s.IsContentHashed() {
-						if addr, ok := h.Index.AddrOf(s); ok {
-							h.hashedText[addr] = s
-						}
-					}
-				}
-			}
-		}
-	})
-	return h.hashedText[f.image]
-}
-
-// anything is what an orphan calls of which nothing is known.
-const anything = "*"
-
-// Calls reports whether orphans may call a declaration where it has its newest code.
-func Calls(orphans []string, decl string) bool {
-	return slices.ContainsFunc(orphans, func(fn string) bool { return fn == anything || !isLiteral(fn) && slices.Contains(owners(fn), decl) })
-}
-
-// CallsInstance reports whether orphans may call generic code without its dictionary.
-func CallsInstance(orphans []string, decl string) bool {
-	return slices.ContainsFunc(orphans, func(fn string) bool { return isPlainInstance(fn) && slices.Contains(owners(fn), decl) })
-}
-
-// Makes reports whether orphans may make or call function literals of a declaration.
-func Makes(orphans []string, decl string) bool {
-	return slices.ContainsFunc(orphans, func(fn string) bool { return fn == anything || isLiteral(fn) && isMadeBy(fn, decl) })
-}
-
-// isOrphan reports whether the code at an entry is of a literal that the source does not have any more.
-func (l *linker) isOrphan(entry uint64) bool {
-	f, ok := l.host.Image.FuncAt(entry - l.state.Bias)
-	if !ok {
-		return false
-	}
-	lines, moved := l.state.Lines[f.Addr()+l.state.Bias]
-	return moved && isStray(lines)
-}
-
-// isStray reports whether lines are those of a literal that the source has no more.
-func isStray(lines Lines) bool { return lines.File == "" && lines.StartLine == 0 }
-
 // takeOver leaves what a function of some name was before to the one that goes on from there.
 func (l *linker) takeOver() {
 	went := map[uint64]bool{}
@@ -556,95 +435,4 @@ func (l *linker) appendMade(list []object.Sym, s object.Sym, at spot) ([]object.
 	list = append(list, s)
 	slices.SortFunc(list, func(a, b object.Sym) int { return compareNumbers(a.Name(), b.Name()) })
 	return list, nil
-}
-
-// A form is a live function literal.
-type form struct {
-	entry uint64
-	body  Body
-	image uint64 // the entry at link time, of one that has the code of the build; 0 for others
-}
-
-// liveLiterals returns the function literals whose live code was compiled from a file, by entry.
-func (l *linker) liveLiterals(file string) ([]form, error) {
-	if list, ok := l.live[file]; ok {
-		return list, nil
-	}
-	var list []form
-	for entry, b := range l.state.Bodies {
-		if b.File == file && isLiteral(b.Name) && !b.Wrapper {
-			list = append(list, form{entry: entry, body: b})
-		}
-	}
-	bias := l.state.Bias
-	var found []image.Func
-	for _, f := range l.host.funcsIn(file) {
-		if _, moved := l.state.Lines[f.Addr()+bias]; !moved && isLiteral(f.Name()) {
-			found = append(found, f)
-		}
-	}
-	for fn, lines := range l.state.Lines {
-		if lines.File == file {
-			if f, ok := l.host.literal(fn - bias); ok {
-				found = append(found, f)
-			}
-		}
-	}
-	for _, f := range found {
-		entry := f.Entry + bias
-		if _, ok := l.state.Bodies[entry]; ok {
-			continue // it has newer code
-		}
-		b, err := l.body(f.Name(), entry)
-		if err != nil {
-			return nil, err
-		}
-		if b.File == file && !b.Wrapper {
-			list = append(list, form{entry, b, f.Entry})
-		}
-	}
-	slices.SortFunc(list, func(a, b form) int { return cmp.Compare(a.entry, b.entry) })
-	l.live[file] = list
-	return list, nil
-}
-
-// literal returns the function literal of the image with a runtime._func at an address.
-func (h *Host) literal(fn uint64) (image.Func, bool) {
-	h.onceLiterals.Do(func() {
-		h.literals = map[uint64]image.Func{}
-		for f := range h.Image.Funcs() {
-			if isLiteral(f.Name()) {
-				h.literals[f.Addr()] = f
-			}
-		}
-	})
-	f, ok := h.literals[fn]
-	return f, ok
-}
-
-func isInstance(name string) bool { return strings.Contains(name, "[") }
-
-// numbers splits the name of a function literal: "p.F.func2.1" gives "p.F" and 2, 1.
-func numbers(name string) (of string, n []int) {
-	i := strings.LastIndex(name, ".func")
-	if at := rangeLiteral.FindStringIndex(name); at != nil {
-		i = at[0] + strings.IndexByte(name[at[0]:], '.')
-		for part := range strings.SplitSeq(name[i+1:], ".") {
-			k, _ := strconv.Atoi(part)
-			n = append(n, k)
-		}
-		return name[:i], n
-	}
-	for part := range strings.SplitSeq(name[i+len(".func"):], ".") {
-		if k, err := strconv.Atoi(part); err == nil {
-			n = append(n, k)
-		}
-	}
-	return name[:i], n
-}
-
-func compareNumbers(a, b string) int {
-	_, x := numbers(a)
-	_, y := numbers(b)
-	return slices.Compare(x, y)
 }

@@ -1,0 +1,105 @@
+package analysis
+
+import (
+	"slices"
+
+	"github.com/limeade-go/limeade/analysis/decl"
+	"github.com/limeade-go/limeade/analysis/facts"
+)
+
+// A known is what all Local packages of one version do with their variables.
+type known struct {
+	packages  map[string]*facts.Package
+	exposed   map[string]bool
+	methodsOf map[string][]*facts.Decl  // see methods
+	owners    map[string]*facts.Package // of the declarations that were asked for
+	hidden    map[string]bool           // variables that may be referred to by other names, or by assembly
+	parts     map[string][]string       // by variable: those that hold parts of it
+}
+
+// all returns what is known of all Local packages of a version.
+func (n *renewal) all(p *program, v *view) (*known, error) {
+	if k := n.known[p]; k != nil {
+		return k, nil
+	}
+	packages, err := v.factsOf(n.ctx, importOrder(v.snapshot, v.snapshot.Packages()))
+	if err != nil {
+		return nil, err
+	}
+	k := &known{packages: packages, owners: make(map[string]*facts.Package), exposed: make(map[string]bool), hidden: make(map[string]bool), parts: make(map[string][]string)}
+	for _, p := range v.snapshot.Packages() {
+		if !p.Local || !hasAssembly(p) {
+			continue
+		}
+		for _, path := range append(slices.Clip(p.Imports), p.Path) {
+			if pkg := packages[path]; pkg != nil {
+				for i := range pkg.Decls {
+					k.hidden[pkg.Decls[i].Name] = true
+				}
+			}
+		}
+	}
+	for _, pkg := range packages {
+		for _, name := range pkg.Linked {
+			k.hidden[name] = true
+		}
+		for i := range pkg.Decls {
+			d := &pkg.Decls[i]
+			for _, e := range d.Exposes {
+				k.exposed[pkg.Names[e]] = true
+			}
+			for _, e := range d.Parts {
+				k.parts[pkg.Names[e]] = append(k.parts[pkg.Names[e]], d.Name)
+			}
+		}
+	}
+	n.known[p] = k
+	return k, nil
+}
+
+func (k *known) owner(name string) *facts.Package {
+	if pkg, ok := k.owners[name]; ok {
+		return pkg
+	}
+	k.owners[name] = nil
+	for _, pkg := range k.packages {
+		if pkg.Decl(name) != nil {
+			k.owners[name] = pkg
+		}
+	}
+	return k.owners[name]
+}
+
+func (k *known) decl(name string) *facts.Decl {
+	if pkg := k.owner(name); pkg != nil {
+		return pkg.Decl(name)
+	}
+	return nil
+}
+
+// methods returns the declared methods of a type, and those that it may have through embedding.
+func (k *known) methods(typ string) []*facts.Decl {
+	if k.methodsOf == nil {
+		k.methodsOf = make(map[string][]*facts.Decl)
+		for _, pkg := range k.packages {
+			for i := range pkg.Decls {
+				if d := &pkg.Decls[i]; d.Kind == decl.Method {
+					k.methodsOf[receiver(d.Name)] = append(k.methodsOf[receiver(d.Name)], d)
+				}
+			}
+			for _, m := range pkg.Promotions {
+				if d := k.decl(m.Target); d != nil {
+					k.methodsOf[m.Type] = append(k.methodsOf[m.Type], d)
+				}
+			}
+		}
+	}
+	return k.methodsOf[typ]
+}
+
+// isExposed reports whether a variable, or one that holds parts of it, may be written to after its initialisation.
+func (k *known) isExposed(name string, within []string) bool {
+	return k.exposed[name] || slices.ContainsFunc(k.parts[name], func(holder string) bool {
+		return !slices.Contains(within, holder) && k.isExposed(holder, append(within, name))
+	})
+}
