@@ -2,6 +2,9 @@ module github.com/limeade-go/limeade
 
 go 1.26.0
 
+// What npm installs may hold Go packages.
+ignore ./editors/vscode/node_modules
+
 require (
 	github.com/fsnotify/fsnotify v1.10.1
 	github.com/rogpeppe/go-internal v1.16.0

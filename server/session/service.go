@@ -419,12 +419,17 @@ func (s *Session) inquire(ctx context.Context, q Query) (*Reply, error) {
 
 // refresh has all processes that a query concerns take a refresh, or none.
 func (s *Session) refresh(ctx context.Context, q Query) (*Reply, error) {
-	if path, ok := only(q); ok {
-		if r, err := ask(ctx, path, q); err == nil {
+	if pid, path, ok := only(q); ok && q.Trial == 0 {
+		r, err := ask(ctx, path, q)
+		switch {
+		case err == nil:
 			return r.sorted(nil)
-		} else if ctx.Err() != nil {
+		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
-		} // and what became of it shows now
+		case !runs(pid):
+			r := Reply{Answers: []*Answer{Failed(pid, fmt.Errorf("process %d has ended", pid))}}
+			return r.sorted(nil)
+		}
 	}
 	var members []*member
 	add := func(m *member) {
@@ -448,21 +453,21 @@ func (s *Session) refresh(ctx context.Context, q Query) (*Reply, error) {
 	return together(ctx, q, members).sorted(untrusted)
 }
 
-// only returns the socket of the service that holds the only process which a query may concern, if it is so: there is nobody
-// to be waited for between the steps of a refresh.
-func only(q Query) (path string, ok bool) {
+// only returns the process that a query concerns and the socket of its service, if there can be no other: then nobody is
+// waited for between the steps of a refresh.
+func only(q Query) (pid int, path string, ok bool) {
 	pids, untrusted := reload.PIDs()
+	held := services()
 	if q.PID != 0 {
 		pids = []int{q.PID}
-	} else if untrusted != nil {
-		return "", false
+	} else if untrusted != nil || len(held) != 1 {
+		return 0, "", false
 	}
-	held := services()
-	if len(pids) != 1 || q.PID == 0 && len(held) != 1 {
-		return "", false
+	if len(pids) != 1 || !runs(pids[0]) {
+		return 0, "", false
 	}
 	path, ok = held[pids[0]]
-	return path, ok
+	return pids[0], path, ok
 }
 
 // eachService calls fn with the process and the socket of each service that a query may concern, and returns the processes

@@ -159,8 +159,10 @@ func takeBack(ctx context.Context, members []*member, failed *member, why string
 }
 
 // runs reports whether the member's process is there.
-func (m *member) runs() bool {
-	_, err := reload.BuildOf(m.answer.PID)
+func (m *member) runs() bool { return runs(m.answer.PID) }
+
+func runs(pid int) bool {
+	_, err := reload.BuildOf(pid)
 	return err == nil
 }
 
