@@ -117,8 +117,9 @@ const inside = "a goroutine is inside of"
 // spare is the time before the end of the test at which no other commit is begun.
 const spare = 90 * time.Second
 
-// environment is that of programs and of the go command.
-var environment = []string{"CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOWORK=off"}
+// environment is that of programs and of the go command. The last is of go-httpbin, which closes connections after it, five
+// seconds by default.
+var environment = []string{"CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOWORK=off", "SRV_READ_TIMEOUT=1h"}
 
 // which finds the program whose source is in dir.
 func which(dir string) (program, error) {
