@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"go/version"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -178,6 +179,9 @@ func (c *comparison) goMod(old, new snapshot.OtherFile, change func(file, detail
 	said := len(c.report.Edits)
 	if was, is := goVersion(before), goVersion(after); !sameLanguage(was, is) || was != is && version.Compare("go"+is, c.env.Toolchain) > 0 {
 		c.add(edit.LanguageVersion, "go.mod", at, goVersion(before)+" became "+goVersion(after))
+		if version.Compare("go"+is, c.language) > 0 {
+			c.language = "go" + is
+		}
 	}
 	if was, is := toolchain(before), toolchain(after); was != is && (version.Compare(is, c.env.Toolchain) > 0 || was == c.env.Toolchain) {
 		c.add(edit.LanguageVersion, "go.mod", at, "toolchain "+cmp.Or(is, "default")+" in place of "+c.env.Toolchain)
@@ -228,6 +232,16 @@ func goVersion(f *modfile.File) string {
 // nothing else of them, and the settings that GODEBUG begins with hang on nothing else.
 func sameLanguage(a, b string) bool {
 	return a == b || a != "" && version.Lang("go"+a) == version.Lang("go"+b)
+}
+
+// newerLanguage matches what the type checker says of source that needs another version of the language than the build has.
+var newerLanguage = regexp.MustCompile(`requires (go1\.\d+) or later`)
+
+// mayNeed reports whether a source error is none in the version of the language that a go.mod file has asked for since the
+// build: the restart that this takes shows whether there are others.
+func (c *comparison) mayNeed(e SourceError) bool {
+	m := newerLanguage.FindStringSubmatch(e.Message)
+	return m != nil && version.Compare(m[1], c.language) <= 0
 }
 
 // toolchain is the one that a go.mod file asks for; "" if none. One that is older than what built the program changes

@@ -145,6 +145,7 @@ func (s *Session) compare(ctx context.Context, old, new *snapshot.Snapshot, draf
 			return nil, err
 		}
 	}
+	c.report.Errors = slices.DeleteFunc(c.report.Errors, c.mayNeed)
 	c.report.comparison = c
 	edit.Sort(c.report.Edits)
 	sortErrors(c.report.Errors)
@@ -165,6 +166,7 @@ type comparison struct {
 	changed []*changedPackage // dependencies first
 	byPath  map[string]*changedPackage
 
+	language     string              // the newest that a go.mod file asks for, where it asked for another one: "go1.25"
 	suspect      map[string]bool     // packages whose API changed, and what relies on them
 	names        map[string]string   // link names of what was renamed and goes on: the new ones, and the old
 	wentAs       map[string]string   // link names of types that have another name: the new ones, and the old
