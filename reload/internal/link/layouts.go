@@ -146,8 +146,8 @@ func (l *linker) layoutOf(def object.Sym) (Layout, error) {
 		}
 	}
 	layout := Layout{Type: strings.TrimPrefix(def.Name(), "type:"), Size: int64(typ.size), Partial: true}
-	head, ok := l.host.Layout.Struct("abi." + kindStructs[typ.kind])
-	if !ok && kindStructs[typ.kind] != "" {
+	head, ok := l.kindStruct(typ.kind)
+	if !ok {
 		return layout, refuse(def.Name(), "is a type of unknown layout")
 	}
 	if missing := int(def.Size()) - len(typ.data); missing > 0 { // it may end in zeros that are not there

@@ -190,8 +190,9 @@ func (l *linker) checkPlaces(from map[spot][]ClosurePair) error {
 	for name, at := range named {
 		for _, name := range append(l.host.instances(name), name) {
 			entry, ok := l.req.State.address(l.host, Key{name, object.ABIInternal})
-			if !ok {
-				continue
+			_, born := l.req.State.Born[Key{name, object.ABIInternal}]
+			if !ok || !born && l.host.Library.Lookup(name, object.ABIInternal).IsZero() {
+				continue // it is called as all forms of the literal are: see isOwn
 			}
 			b, err := l.body(name, entry)
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/limeade-go/limeade/reload/internal/layout"
 	"github.com/limeade-go/limeade/reload/internal/object"
 	"github.com/limeade-go/limeade/reload/patch"
 )
@@ -120,10 +121,10 @@ func (l *linker) uncommon(def object.Sym) (common, table int64, err error) {
 		return 0, 0, nil
 	}
 	// The UncommonType follows what the kind of type has (internal/abi/type.go, Uncommon).
-	if of := kindStructs[typ.kind]; of != "" {
-		if head, ok = l.host.Layout.Struct("abi." + of); !ok {
-			return 0, 0, refuse(def.Name(), "is a type of unknown layout")
-		}
+	if of, ok := l.kindStruct(typ.kind); !ok {
+		return 0, 0, refuse(def.Name(), "is a type of unknown layout")
+	} else if of.Size > 0 {
+		head = of
 	}
 	common = head.Size
 	if int64(len(typ.data)) < common+uncommonMoff+4 {
@@ -132,9 +133,21 @@ func (l *linker) uncommon(def object.Sym) (common, table int64, err error) {
 	return common, common + int64(binary.LittleEndian.Uint32(typ.data[common+uncommonMoff:])), nil
 }
 
-// kindStructs are the kinds of types that have more than an abi.Type.
-var kindStructs = map[byte]string{
-	17: "ArrayType", 18: "ChanType", 19: "FuncType", 20: "InterfaceType", 21: "MapType", 22: "PtrType", 23: "SliceType", 25: "StructType",
+// kindStructs are the kinds of types that have more than an abi.Type. That of maps is an alias up to Go 1.25.
+var kindStructs = map[byte][]string{
+	17: {"ArrayType"}, 18: {"ChanType"}, 19: {"FuncType"}, 20: {"InterfaceType"}, 21: {"MapType", "mapType"}, 22: {"PtrType"}, 23: {"SliceType"}, 25: {"StructType"},
+}
+
+// kindStruct returns the layout of the descriptors of a kind of types; the zero Struct where they are an abi.Type and
+// nothing else. It fails where the runtime has it otherwise.
+func (l *linker) kindStruct(kind byte) (layout.Struct, bool) {
+	names := kindStructs[kind]
+	for _, name := range names {
+		if of, ok := l.host.Layout.Struct("abi." + name); ok {
+			return of, true
+		}
+	}
+	return layout.Struct{}, names == nil
 }
 
 // sameHead makes sure that the process's descriptor says of a type what the new one says, but for the methods.

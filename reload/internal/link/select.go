@@ -171,6 +171,7 @@ func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bo
 		if !slices.ContainsFunc(l.roots, func(r *root) bool { return r.node == n }) {
 			l.roots = append(l.roots, &root{node: n})
 		}
+		l.freshValue(key)
 		return nil // the name is that of other forms too; closures that exist get to know it by adoption
 	}
 	l.byKey[key] = n
@@ -221,14 +222,20 @@ func (l *linker) selectRoot(s object.Sym, decl string, dictChanged map[string]bo
 		}
 	}
 	if l.fresh[key] {
-		// A func value without captures is a symbol of its own, which holds the function's address.
-		l.fresh[Key{Name: key.Name + "·f"}] = true
-		if fv := l.lib.Lookup(key.Name+"·f", 0); fv.Obj != nil && l.stubObjs[fv.Obj] != nil {
-			l.byKey[Key{Name: key.Name + "·f"}] = l.add(fv)
-		}
+		l.freshValue(key)
 	}
 	l.roots = append(l.roots, r)
 	return nil
+}
+
+// freshValue has new code take the new func value of a function, not the one that the process has. Without captures that is a
+// symbol of its own, which holds the function's address.
+func (l *linker) freshValue(fn Key) {
+	key := Key{Name: fn.Name + "·f"}
+	l.fresh[key] = true
+	if fv := l.lib.Lookup(key.Name, 0); fv.Obj != nil && l.stubObjs[fv.Obj] != nil {
+		l.byKey[key] = l.add(fv)
+	}
 }
 
 // isUnnamedMethod reports whether a function is one that the compiler makes of a method which an unnamed struct
