@@ -458,6 +458,9 @@ func (s *set) instantiate(d *facts.Decl) {
 					s.instances[pkg.Path] = make(map[Instance]bool)
 				}
 				s.instances[pkg.Path][Instance{Decl: user.Name, Generic: name}] = true
+				if user.Kind == decl.Var && len(user.Closures) > 0 {
+					s.initializers[user.Name] = true // they may be what calls it
+				}
 				if user.Kind == decl.Type && user.Flags&facts.Generic != 0 && !s.generic[user.Name] {
 					s.instantiate(user)
 				}

@@ -479,7 +479,9 @@ func packageOf(set analysis.PackageSet) reload.Package {
 	for _, name := range instantiating(set) {
 		switch obj := set.Checked.Types.Scope().Lookup(name).(type) {
 		case *types.Var:
-			pkg.Init = append(pkg.Init, obj)
+			if !slices.Contains(pkg.Init, obj) {
+				pkg.Init = append(pkg.Init, obj)
+			}
 		case *types.TypeName:
 			pkg.Types = append(pkg.Types, obj)
 		}
