@@ -65,6 +65,7 @@ type Body struct {
 	File      string // of its declaration
 	StartLine int
 	Wrapper   bool // the compiler made it up
+	Stable    bool // it is the build's own
 }
 
 // A Lines is a function's line table as it stands now, and what is needed to move it again.
@@ -134,17 +135,16 @@ func (s *State) Undone(after *State) *State {
 	for entry, b := range after.Bodies {
 		if s.Bodies[entry].Lo != b.Lo {
 			u.Strays[b.Name] = true
+			// Functions that stay make closures of theirs, which have no name of their own from Go 1.27 on.
+			if b.Stable && isLiteral(b.Name) && (!after.hidden(b.Name) || s.hidden(b.Name)) {
+				u.keepBody(after, entry)
+			}
 		}
 	}
 	for key, sym := range after.Born {
 		if _, ok := s.Born[key]; !ok && sym.Stable && (!after.hidden(key.Name) || s.hidden(key.Name)) {
 			u.Born[key] = sym
-			if b, ok := after.Bodies[sym.Addr]; ok && b.Lo == sym.Addr {
-				u.Bodies[sym.Addr] = b
-				if lines, ok := after.Lines[b.Func]; ok {
-					u.Lines[b.Func] = lines
-				}
-			}
+			u.keepBody(after, sym.Addr)
 		}
 	}
 	for addr, b := range after.Slots {
@@ -152,6 +152,18 @@ func (s *State) Undone(after *State) *State {
 	}
 	u.Slots = after.Slots
 	return u
+}
+
+// keepBody has s know of code that a refresh brought which is taken back.
+func (s *State) keepBody(after *State, entry uint64) {
+	b, ok := after.Bodies[entry]
+	if !ok || b.Lo != entry {
+		return
+	}
+	s.Bodies[entry] = b
+	if lines, ok := after.Lines[b.Func]; ok {
+		s.Lines[b.Func] = lines
+	}
 }
 
 // At returns s with the room for the next patch beginning at an address: refused patches use up room, too.

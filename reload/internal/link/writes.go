@@ -334,7 +334,7 @@ func (l *linker) result() *Result {
 func (l *linker) recordBody(n *node) {
 	s := l.state
 	fn := l.tab.funcs[n]
-	b := Body{Wrapper: l.isWrapper(n.sym), Name: n.key.Name, Lo: n.addr, Hi: n.addr + uint64(n.sym.Size()), Func: fn, Tables: FileTables{l.tab.pctab.addr, l.tab.cutab.addr, l.tab.filetab.addr}}
+	b := Body{Wrapper: l.isWrapper(n.sym), Stable: n.base, Name: n.key.Name, Lo: n.addr, Hi: n.addr + uint64(n.sym.Size()), Func: fn, Tables: FileTables{l.tab.pctab.addr, l.tab.cutab.addr, l.tab.filetab.addr}}
 	if fi, err := n.sym.DecodeFuncInfo(); err == nil {
 		b.StartLine = int(fi.StartLine)
 	}
