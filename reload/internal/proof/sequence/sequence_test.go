@@ -48,9 +48,24 @@ type tally struct {
 
 // TestSequences edits programs again and again. After each edit that went live the process must answer as a fresh
 // build of the same source does, from the same state on; after each that was refused, as before. LIMEADE_SEEDS says
-// which seeds: "500" for the first 500, "17-19" for some.
+// which seeds: "500" for the first 500, "17-19" for some. Without it other toolchains than the local one have a few.
 func TestSequences(t *testing.T) {
 	from, to := seeds(t)
+	local := drive.Toolchains(t, false)
+	for _, version := range local {
+		t.Run(version, func(t *testing.T) { sequences(t, version, from, to) })
+	}
+	if os.Getenv("LIMEADE_SEEDS") != "" {
+		return
+	}
+	for _, version := range drive.Toolchains(t, true) {
+		if !slices.Contains(local, version) {
+			t.Run(version, func(t *testing.T) { sequences(t, version, 506, 511) })
+		}
+	}
+}
+
+func sequences(t *testing.T, toolchain string, from, to int) {
 	all := &tally{reasons: map[string]int{}}
 	for first := from; first < to; first += batch {
 		last := min(first+batch, to)
@@ -71,7 +86,7 @@ func TestSequences(t *testing.T) {
 				for seed := first; seed < last; seed++ {
 					t.Run(strconv.Itoa(seed), func(t *testing.T) {
 						t.Parallel()
-						sequence(t, filepath.Join(dir, strconv.Itoa(seed)), uint64(seed), all)
+						sequence(t, toolchain, filepath.Join(dir, strconv.Itoa(seed)), uint64(seed), all)
 					})
 				}
 			})
@@ -133,12 +148,12 @@ func (r *run) program(edits []uint64) (*program, []string) {
 	return g, log
 }
 
-func sequence(t *testing.T, dir string, seed uint64, all *tally) {
+func sequence(t *testing.T, toolchain, dir string, seed uint64, all *tally) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	r := &run{t: t, ctx: ctx, seed: seed, frozen: map[string]map[string]string{}, stuck: map[string]int{}}
 	live := filepath.Join(dir, "live")
-	r.w = drive.NewWorkspace(t, live, "", "GODEBUG=clobberfree=1,invalidptr=1")
+	r.w = drive.NewWorkspace(t, live, toolchain, "GODEBUG=clobberfree=1,invalidptr=1")
 	r.put(live, nil)
 	r.put(filepath.Join(dir, "0"), nil)
 	var err error
