@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -168,21 +169,52 @@ func (d *Disk) rescan(ctx context.Context, prev *Snapshot, packages []*Package, 
 }
 
 // RescanForeign is Rescan for the packages that are not Local and have files. There may be thousands of these, so it is for
-// doing beside other work, and keeps to one processor.
-func (d *Disk) RescanForeign(ctx context.Context, prev *Snapshot) (*Snapshot, error) {
-	edited := make(map[string]*Package)
-	for _, old := range prev.packages {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+// doing beside other work, and keeps to one processor until hurry is closed.
+func (d *Disk) RescanForeign(ctx context.Context, prev *Snapshot, hurry <-chan struct{}) (*Snapshot, error) {
+	var (
+		mu     sync.Mutex
+		edited = make(map[string]*Package)
+		errs   []error
+		next   atomic.Int64
+	)
+	scan := func() {
+		for ctx.Err() == nil {
+			i := int(next.Add(1)) - 1
+			if i >= len(prev.packages) {
+				return
+			}
+			old := prev.packages[i]
+			if old.Local || len(old.Files) == 0 || d.untouched(old) {
+				continue
+			}
+			p, err := d.rescanPackage(old, nil, nil)
+			mu.Lock()
+			if err != nil {
+				errs = append(errs, fmt.Errorf("package %s: %w", old.Path, err))
+			}
+			edited[old.Path] = p
+			mu.Unlock()
 		}
-		if old.Local || len(old.Files) == 0 || d.untouched(old) {
-			continue
-		}
-		p, err := d.rescanPackage(old, nil, nil)
-		if err != nil {
-			return nil, fmt.Errorf("package %s: %w", old.Path, err)
-		}
-		edited[old.Path] = p
+	}
+	var others sync.WaitGroup
+	done := make(chan struct{})
+	for range runtime.GOMAXPROCS(0) - 1 {
+		others.Go(func() {
+			select {
+			case <-hurry:
+				scan()
+			case <-done:
+			}
+		})
+	}
+	scan()
+	close(done)
+	others.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(errs) != 0 {
+		return nil, errors.Join(errs...)
 	}
 	return prev.replace(edited), nil
 }

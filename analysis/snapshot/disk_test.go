@@ -251,6 +251,8 @@ func TestRescanOverlay(t *testing.T) {
 // TestRescanForeign checks that packages that are not Local are told by the stamps that were recorded alone, and that what
 // happens to them is seen all the same.
 func TestRescanForeign(t *testing.T) {
+	hurry := make(chan struct{})
+	close(hurry)
 	for _, test := range []struct {
 		name string
 		do   func(tr tree)
@@ -288,7 +290,7 @@ func TestRescanForeign(t *testing.T) {
 				Other: []OtherFile{{Path: tr.path("std/a.s"), Hash: hashes["a.s"], Kind: Assembly}, {Path: tr.path("std/page.html"), Hash: hashes["page.html"], Kind: Embedded}},
 			}, &Package{Path: "known/by/name", Dir: tr.path("nowhere")})
 			test.do(tr)
-			next, err := disk.RescanForeign(context.Background(), s)
+			next, err := disk.RescanForeign(context.Background(), s, hurry)
 			if err != nil {
 				t.Fatal(err)
 			}

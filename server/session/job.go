@@ -32,6 +32,7 @@ type job struct {
 	report   *analysis.Report
 	disk     *snapshot.Snapshot // now, as far as it was looked at
 	foreign  chan scanned       // and all of it
+	hurry    chan struct{}      // closed when that is waited for
 	prepared *reload.Prepared   // of a refresh that has something to swap
 	phases   Phases
 }
@@ -64,8 +65,8 @@ func (j *job) analyse(ctx context.Context) error {
 		return err
 	}
 	j.phases.Join = ms(time.Since(start))
-	j.foreign, j.disk = make(chan scanned, 1), j.now
-	go func() { j.foreign <- j.program.scanForeign(ctx, j.disk) }()
+	j.foreign, j.hurry, j.disk = make(chan scanned, 1), make(chan struct{}), j.now
+	go func() { j.foreign <- j.program.scanForeign(ctx, j.disk, j.hurry) }()
 	return j.compare(ctx)
 }
 
@@ -73,6 +74,7 @@ func (j *job) analyse(ctx context.Context) error {
 // looked at beside other work. What that made of the rest counts for nothing then, and the comparison is made anew.
 func (j *job) overtaken(ctx context.Context) (bool, error) {
 	start := time.Now()
+	close(j.hurry)
 	all := <-j.foreign
 	j.phases.Check += ms(time.Since(start))
 	if all.err != nil || all.snapshot == j.disk {

@@ -396,9 +396,10 @@ type scanned struct {
 	err      error
 }
 
-// scanForeign returns a scan's result with what became of the packages that nobody is expected to edit.
-func (p *program) scanForeign(ctx context.Context, local *snapshot.Snapshot) scanned {
-	now, err := p.disk.RescanForeign(ctx, local)
+// scanForeign returns a scan's result with what became of the packages that nobody is expected to edit. Somebody waits for it
+// once hurry is closed.
+func (p *program) scanForeign(ctx context.Context, local *snapshot.Snapshot, hurry <-chan struct{}) scanned {
+	now, err := p.disk.RescanForeign(ctx, local, hurry)
 	if err != nil {
 		return scanned{err: err}
 	}
