@@ -363,8 +363,8 @@ var ErrNothingToSwap = errors.New("nothing to swap")
 var ErrNothingToUndo = errors.New("nothing to roll back: the program runs what it started with")
 
 // Rollback undoes the last refresh of a process that is not undone yet. record makes the manifest of the outcome from those
-// of the generations that it goes back to and from.
-func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation, record func(before, from []byte) ([]byte, error)) (*Generation, Outcome, error) {
+// of the generations that it goes back to and from, and says where code of the latter's source stands in the former's.
+func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation, record func(before, from []byte) ([]byte, []LineMove, error)) (*Generation, Outcome, error) {
 	if from.depth == 0 {
 		return nil, Outcome{}, ErrNothingToUndo
 	}
@@ -376,7 +376,7 @@ func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation,
 	if err != nil {
 		return nil, Outcome{}, err
 	}
-	manifest, err := record(before.Manifest, from.Manifest)
+	manifest, moves, err := record(before.Manifest, from.Manifest)
 	if err != nil {
 		return nil, Outcome{}, err
 	}
@@ -384,7 +384,7 @@ func (p *Program) Rollback(ctx context.Context, proc *Process, from *Generation,
 	to := &Generation{
 		Manifest: manifest, Recompiled: from.Recompiled, Joined: from.Joined,
 		undo: before.undo, depth: before.depth,
-		state: before.state.Undone(from.state), assumed: before.assumed, tags: before.tags, inlining: before.inlining, tight: before.tight,
+		state: before.state.Undone(from.state, p.recordedMoves(moves)), assumed: before.assumed, tags: before.tags, inlining: before.inlining, tight: before.tight,
 		held: held, orphans: union(from.orphans, from.held[len(held)]),
 	}
 	if to.Digest, err = p.save(from, to); err != nil {

@@ -304,7 +304,7 @@ func (j *job) goBack(ctx context.Context) *Answer {
 	if err != nil {
 		return j.finish(a, err)
 	}
-	_, outcome, err := j.program.Rollback(ctx, j.proc, gen, rolledBack)
+	_, outcome, err := j.program.Rollback(ctx, j.proc, gen, j.program.rolledBack)
 	if errors.Is(err, reload.ErrNothingToUndo) {
 		return j.finish(a, &Failure{Kind: FailureRefused, Message: err.Error()})
 	} else if err != nil {
@@ -446,10 +446,15 @@ func (j *job) movedSince() []reload.LineMove {
 	if err != nil {
 		return nil // which was looked at before
 	}
+	return movedBetween(base, j.now)
+}
+
+// movedBetween returns where code of Local packages stands in another source that is the same in both.
+func movedBetween(old, now *snapshot.Snapshot) []reload.LineMove {
 	var list []reload.LineMove
-	for _, built := range base.Packages() {
-		if now := j.now.Package(built.Path); now != nil && now != built && built.Local {
-			list = append(list, moves(decl.Diff(decl.Load(base, built.Path), decl.Load(j.now, built.Path)).Lines)...)
+	for _, was := range old.Packages() {
+		if is := now.Package(was.Path); is != nil && is != was && was.Local {
+			list = append(list, moves(decl.Diff(decl.Load(old, was.Path), decl.Load(now, was.Path)).Lines)...)
 		}
 	}
 	return list

@@ -115,8 +115,23 @@ func localsIn(manifest []byte) (map[string]*analysis.LocalNumbers, error) {
 	return locals, err
 }
 
-// rolledBack returns the manifest of a process that went back from one generation to the one before.
-func rolledBack(before, from []byte) ([]byte, error) {
+// rolledBack returns the manifest of a process that went back from one generation to the one before, and where code of the
+// one's source stands in that of the other.
+func (p *program) rolledBack(before, from []byte) ([]byte, []reload.LineMove, error) {
+	manifest, err := manifestBack(before, from)
+	if err != nil {
+		return nil, nil, err
+	}
+	var back []reload.LineMove
+	if was, err := p.source(&reload.Generation{Manifest: from}); err == nil {
+		if is, err := p.source(&reload.Generation{Manifest: before}); err == nil {
+			back = movedBetween(was, is)
+		}
+	} // else the next refresh does not find what it looks for, and says so
+	return manifest, back, nil
+}
+
+func manifestBack(before, from []byte) ([]byte, error) {
 	list, err := decodeManifest(before)
 	if err != nil {
 		return nil, err

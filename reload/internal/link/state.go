@@ -125,7 +125,8 @@ func (s *State) chunk(addr uint64, n int) ([]byte, bool) {
 // Undone returns the state after the refresh that led from s to after was taken back: the code of s,
 // beside all that stays in memory. Types must stay known, since values of them may live on; so must
 // what pruned method slots now point to, and what the bodies call that goroutines may still be inside of.
-func (s *State) Undone(after *State) *State {
+// The moves say where code of the source of after stands in that of s.
+func (s *State) Undone(after *State, moves []LineMove) *State {
 	u := s.clone()
 	u.Generation = after.Generation + 1
 	u.ArenaNext, u.Chunks, u.Uses = after.ArenaNext, after.Chunks, after.Uses
@@ -137,14 +138,14 @@ func (s *State) Undone(after *State) *State {
 			u.Strays[b.Name] = true
 			// Functions that stay make closures of theirs, which have no name of their own from Go 1.27 on.
 			if b.Stable && isLiteral(b.Name) && (!after.hidden(b.Name) || s.hidden(b.Name)) {
-				u.keepBody(after, entry)
+				u.keepBody(after, entry, moves)
 			}
 		}
 	}
 	for key, sym := range after.Born {
 		if _, ok := s.Born[key]; !ok && sym.Stable && (!after.hidden(key.Name) || s.hidden(key.Name)) {
 			u.Born[key] = sym
-			u.keepBody(after, sym.Addr)
+			u.keepBody(after, sym.Addr, moves)
 		}
 	}
 	for addr, b := range after.Slots {
@@ -154,14 +155,20 @@ func (s *State) Undone(after *State) *State {
 	return u
 }
 
-// keepBody has s know of code that a refresh brought which is taken back.
-func (s *State) keepBody(after *State, entry uint64) {
+// keepBody has s know of code that a refresh brought which is taken back, at its place in the source of s.
+func (s *State) keepBody(after *State, entry uint64, moves []LineMove) {
 	b, ok := after.Bodies[entry]
 	if !ok || b.Lo != entry {
 		return
 	}
+	b.File, b.StartLine = moveLine(moves, b.File, b.StartLine)
 	s.Bodies[entry] = b
 	if lines, ok := after.Lines[b.Func]; ok {
+		lines.File, lines.StartLine = moveLine(moves, lines.File, lines.StartLine)
+		lines.Spans = slices.Clone(lines.Spans)
+		for i := range lines.Spans {
+			lines.Spans[i].File, lines.Spans[i].Line = moveLine(moves, lines.Spans[i].File, lines.Spans[i].Line)
+		}
 		s.Lines[b.Func] = lines
 	}
 }
