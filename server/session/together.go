@@ -97,6 +97,9 @@ func commitAll(ctx context.Context, members []*member) (failed *member) {
 // something failed. That one has ended is a failure, and so is that somebody gives up waiting.
 func tryAll(ctx context.Context, members []*member, d time.Duration) (failed *member) {
 	members = slices.DeleteFunc(slices.Clone(members), func(m *member) bool { return m.party == nil || !m.answer.Applied })
+	if len(members) == 0 {
+		return nil // all have ended
+	}
 	all := func(s step) *member {
 		var wg sync.WaitGroup
 		for _, m := range members {
