@@ -37,18 +37,10 @@ func (l *linker) checkAnew() error {
 
 // eachLocal calls f with the functions of the build of which the source may change.
 func (l *linker) eachLocal(f func(object.Sym) error) error {
-	for _, path := range l.host.Locals {
-		pkg := l.host.Library.Package(path)
-		if pkg == nil {
-			continue
-		}
-		for _, o := range pkg.Objects {
-			for i := range o.NumDefs() {
-				if s := o.Sym(i); s.Kind() == object.Text && hasUses(s) {
-					if err := f(s); err != nil {
-						return err
-					}
-				}
+	for s := range l.host.localText() {
+		if hasUses(s) {
+			if err := f(s); err != nil {
+				return err
 			}
 		}
 	}

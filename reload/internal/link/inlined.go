@@ -12,23 +12,15 @@ import (
 func (h *Host) holders(decl string) []object.Sym {
 	h.onceHolders.Do(func() {
 		h.byInlined = map[string][]object.Sym{}
-		for _, path := range h.Locals {
-			pkg := h.Library.Package(path)
-			if pkg == nil {
-				continue
-			}
-			for _, o := range pkg.Objects {
-				for i := range o.NumDefs() {
-					h.noteInlined(o.Sym(i))
-				}
-			}
+		for s := range h.localText() {
+			h.noteInlined(s)
 		}
 	})
 	return h.byInlined[decl]
 }
 
 func (h *Host) noteInlined(s object.Sym) {
-	if s.Kind() != object.Text || !s.FuncInfo().IsDef() {
+	if !s.FuncInfo().IsDef() {
 		return
 	}
 	fi, err := s.DecodeFuncInfo()

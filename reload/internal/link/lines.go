@@ -107,6 +107,17 @@ func moveLine(moves []LineMove, file string, line int) (newFile string, newLine 
 	return file, line
 }
 
+// moved returns the lines of the same code where it stands after the moves.
+func (l Lines) moved(moves []LineMove) Lines {
+	l.File, l.StartLine = moveLine(moves, l.File, l.StartLine)
+	l.Spans = slices.Clone(l.Spans)
+	for i := range l.Spans {
+		s := &l.Spans[i]
+		s.File, s.Line = moveLine(moves, s.File, s.Line)
+	}
+	return l
+}
+
 // FileTables are the addresses of a module's tables that file numbers lead through.
 type FileTables struct{ PCTab, CUTab, FileTab uint64 }
 
@@ -190,13 +201,11 @@ func (l *linker) imageTables() FileTables {
 // moveFunc makes a new line table for one function, if any of its lines moved, and a new file table if
 // any moved to another file.
 func (l *linker) moveFunc(fn uint64, t FileTables, old Lines) error {
-	moved := Lines{Spans: slices.Clone(old.Spans)}
-	moved.File, moved.StartLine = moveLine(l.req.Moves, old.File, old.StartLine)
+	moved := old.moved(l.req.Moves)
 	any, otherFile := moved.StartLine != old.StartLine || moved.File != old.File, false
 	pcs := make([]pcSpan, len(moved.Spans))
 	for i, s := range old.Spans {
-		span := &moved.Spans[i]
-		span.File, span.Line = moveLine(l.req.Moves, s.File, s.Line)
+		span := moved.Spans[i]
 		any = any || span.Line != s.Line || span.File != s.File
 		otherFile = otherFile || span.File != s.File
 		pcs[i] = pcSpan{s.End, int32(span.Line)}

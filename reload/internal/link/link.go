@@ -23,6 +23,7 @@ package link
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 
 	"github.com/limeade-go/limeade/reload/internal/image"
@@ -56,6 +57,25 @@ type Host struct {
 	literals      map[uint64]image.Func   // by address of their runtime._func
 	byGeneric     map[string][]string     // names of instantiations
 	byFile        map[string][]image.Func // functions with code from a file
+}
+
+// localText yields the functions that the build compiled in packages whose source may change.
+func (h *Host) localText() iter.Seq[object.Sym] {
+	return func(yield func(object.Sym) bool) {
+		for _, path := range h.Locals {
+			pkg := h.Library.Package(path)
+			if pkg == nil {
+				continue
+			}
+			for _, o := range pkg.Objects {
+				for i := range o.NumDefs() {
+					if s := o.Sym(i); s.Kind() == object.Text && !yield(s) {
+						return
+					}
+				}
+			}
+		}
+	}
 }
 
 // A Joining is a package that the build lacks.

@@ -75,19 +75,12 @@ func (h *Host) textAt(f form) object.Sym {
 	}
 	h.onceHashed.Do(func() {
 		h.hashedText = map[uint64]object.Sym{}
-		for _, path := range h.Locals {
-			pkg := h.Library.Package(path)
-			if pkg == nil {
+		for s := range h.localText() {
+			if !s.IsContentHashed() {
 				continue
 			}
-			for _, o := range pkg.Objects {
-				for i := range o.NumDefs() {
-					if s := o.Sym(i); s.Kind() == object.Text && s.IsContentHashed() {
-						if addr, ok := h.Index.AddrOf(s); ok {
-							h.hashedText[addr] = s
-						}
-					}
-				}
+			if addr, ok := h.Index.AddrOf(s); ok {
+				h.hashedText[addr] = s
 			}
 		}
 	})

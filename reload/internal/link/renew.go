@@ -54,24 +54,15 @@ func (l *linker) checkReferrers() error {
 	if len(anew) == 0 {
 		return nil
 	}
-	for _, path := range l.host.Locals {
-		pkg := l.host.Library.Package(path)
-		if pkg == nil {
+	for s := range l.host.localText() {
+		if RunsAtStart(s.Name()) || isMapInit(s.Name()) {
 			continue
 		}
-		for _, o := range pkg.Objects {
-			for i := range o.NumDefs() {
-				s := o.Sym(i)
-				if s.Kind() != object.Text || RunsAtStart(s.Name()) || isMapInit(s.Name()) {
-					continue
-				}
-				if _, replaced := l.owner(s.Name()); replaced || !l.refers(s, anew) {
-					continue
-				}
-				if _, live := l.host.Index.Addr(s.Name(), s.ABI()); live && !l.isStale(s.Name()) {
-					return refuse(s.Name(), "refers to a variable that is initialised anew, and was not compiled again")
-				}
-			}
+		if _, replaced := l.owner(s.Name()); replaced || !l.refers(s, anew) {
+			continue
+		}
+		if _, live := l.host.Index.Addr(s.Name(), s.ABI()); live && !l.isStale(s.Name()) {
+			return refuse(s.Name(), "refers to a variable that is initialised anew, and was not compiled again")
 		}
 	}
 	return nil

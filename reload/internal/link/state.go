@@ -164,12 +164,7 @@ func (s *State) keepBody(after *State, entry uint64, moves []LineMove) {
 	b.File, b.StartLine = moveLine(moves, b.File, b.StartLine)
 	s.Bodies[entry] = b
 	if lines, ok := after.Lines[b.Func]; ok {
-		lines.File, lines.StartLine = moveLine(moves, lines.File, lines.StartLine)
-		lines.Spans = slices.Clone(lines.Spans)
-		for i := range lines.Spans {
-			lines.Spans[i].File, lines.Spans[i].Line = moveLine(moves, lines.Spans[i].File, lines.Spans[i].Line)
-		}
-		s.Lines[b.Func] = lines
+		s.Lines[b.Func] = lines.moved(moves)
 	}
 }
 

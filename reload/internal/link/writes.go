@@ -339,15 +339,12 @@ func (l *linker) recordBody(n *node) {
 		b.StartLine = int(fi.StartLine)
 	}
 	if spans, err := l.objectSpans(n.sym); err == nil && len(spans) > 0 {
-		b.File = declFile(spans)
+		lines := Lines{StartLine: b.StartLine, File: declFile(spans), Spans: spans}
 		if n.base && l.req.Since != nil {
-			since := l.req.Since()
-			b.File, b.StartLine = moveLine(since, b.File, b.StartLine)
-			for i := range spans {
-				spans[i].File, spans[i].Line = moveLine(since, spans[i].File, spans[i].Line)
-			}
+			lines = lines.moved(l.req.Since())
 		}
-		s.Lines[fn] = Lines{StartLine: b.StartLine, File: b.File, Spans: spans}
+		b.File, b.StartLine = lines.File, lines.StartLine
+		s.Lines[fn] = lines
 	}
 	names := []string{b.Name}
 	own := true // it is referred to by its own address
