@@ -124,75 +124,58 @@ func (d *Disk) rescan(ctx context.Context, prev *Snapshot, packages []*Package, 
 	for path := range overlay {
 		added[filepath.Dir(path)] = append(added[filepath.Dir(path)], filepath.Base(path))
 	}
-	var (
-		mu     sync.Mutex
-		edited = make(map[string]*Package)
-		errs   []error
-		wg     sync.WaitGroup
-		work   = make(chan *Package)
-	)
-	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for old := range work {
-				p, err := d.rescanPackage(old, overlay, added[old.Dir])
-				if p == old && err == nil {
-					continue
-				}
-				mu.Lock()
-				if err != nil {
-					errs = append(errs, fmt.Errorf("package %s: %w", old.Path, err))
-				} else {
-					edited[old.Path] = p
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	for _, p := range packages {
-		if ctx.Err() != nil {
-			break
+	return prev.each(ctx, packages, hurried, func(old *Package) (*Package, error) {
+		if !old.Local {
+			return old, nil
 		}
-		if p.Local {
-			work <- p
-		}
-	}
-	close(work)
-	wg.Wait()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if len(errs) != 0 {
-		slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
-		return nil, errors.Join(errs...)
-	}
-	return prev.replace(edited), nil
+		return d.rescanPackage(old, overlay, added[old.Dir])
+	})
 }
 
 // RescanForeign is Rescan for the packages that are not Local and have files. There may be thousands of these, so it is for
 // doing beside other work, and keeps to one processor until hurry is closed.
 func (d *Disk) RescanForeign(ctx context.Context, prev *Snapshot, hurry <-chan struct{}) (*Snapshot, error) {
+	return prev.each(ctx, prev.packages, hurry, func(old *Package) (*Package, error) {
+		if old.Local || len(old.Files) == 0 || d.untouched(old) {
+			return old, nil
+		}
+		return d.rescanPackage(old, nil, nil)
+	})
+}
+
+// hurried is closed.
+var hurried = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// each returns s with some of its packages as scan has them, which returns the package itself where nothing changed. It is
+// called by one goroutine, and once hurry is closed by as many as there are processors.
+func (s *Snapshot) each(ctx context.Context, packages []*Package, hurry <-chan struct{}, scan func(*Package) (*Package, error)) (*Snapshot, error) {
 	var (
 		mu     sync.Mutex
 		edited = make(map[string]*Package)
 		errs   []error
 		next   atomic.Int64
 	)
-	scan := func() {
+	work := func() {
 		for ctx.Err() == nil {
 			i := int(next.Add(1)) - 1
-			if i >= len(prev.packages) {
+			if i >= len(packages) {
 				return
 			}
-			old := prev.packages[i]
-			if old.Local || len(old.Files) == 0 || d.untouched(old) {
+			old := packages[i]
+			p, err := scan(old)
+			if p == old && err == nil {
 				continue
 			}
-			p, err := d.rescanPackage(old, nil, nil)
 			mu.Lock()
 			if err != nil {
 				errs = append(errs, fmt.Errorf("package %s: %w", old.Path, err))
+			} else {
+				edited[old.Path] = p
 			}
-			edited[old.Path] = p
 			mu.Unlock()
 		}
 	}
@@ -202,21 +185,22 @@ func (d *Disk) RescanForeign(ctx context.Context, prev *Snapshot, hurry <-chan s
 		others.Go(func() {
 			select {
 			case <-hurry:
-				scan()
+				work()
 			case <-done:
 			}
 		})
 	}
-	scan()
+	work()
 	close(done)
 	others.Wait()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if len(errs) != 0 {
+		slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
 		return nil, errors.Join(errs...)
 	}
-	return prev.replace(edited), nil
+	return s.replace(edited), nil
 }
 
 // rescanPackage returns old itself if nothing changed.
