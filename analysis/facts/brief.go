@@ -12,21 +12,9 @@ import (
 // own, as one that calls itself does.
 func (w *walker) briefLiterals(root ast.Node) {
 	vars := make(map[*types.Var]*callable)
-	var path []ast.Node
-	var within []*ast.FuncLit // those around n
 	plain := make(map[*ast.Ident]bool)
-	ast.Inspect(root, func(n ast.Node) bool {
-		if n == nil {
-			if path[len(path)-1] == ast.Node(innermost(within)) {
-				within = within[:len(within)-1]
-			}
-			path = path[:len(path)-1]
-			return true
-		}
-		path = append(path, n)
+	ast.PreorderStack(root, nil, func(n ast.Node, within []ast.Node) bool {
 		switch n := n.(type) {
-		case *ast.FuncLit:
-			within = append(within, n)
 		case *ast.CallExpr:
 			w.called(n.Fun, plain)
 		case *ast.RangeStmt:
@@ -117,9 +105,12 @@ func (v *callable) brief() bool {
 	})
 }
 
-func innermost(within []*ast.FuncLit) *ast.FuncLit {
-	if len(within) == 0 {
-		return nil
+// innermost returns the innermost function literal among the nodes around one.
+func innermost(within []ast.Node) *ast.FuncLit {
+	for _, n := range slices.Backward(within) {
+		if lit, ok := n.(*ast.FuncLit); ok {
+			return lit
+		}
 	}
-	return within[len(within)-1]
+	return nil
 }

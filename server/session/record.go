@@ -32,27 +32,20 @@ type recorded struct {
 // into the store.
 func (j *job) manifest() func() ([]byte, error) {
 	program, now := j.program, j.now
-	type source struct {
-		list []recorded
-		err  error
-	}
-	stored := make(chan source, 1)
-	go func() {
-		list, err := program.sources(now)
-		stored <- source{list, err}
-	}()
-	return sync.OnceValues(func() ([]byte, error) {
-		s := <-stored
-		if s.err != nil {
-			return nil, s.err
+	sources := sync.OnceValues(func() ([]recorded, error) { return program.sources(now) })
+	go sources()
+	return func() ([]byte, error) {
+		list, err := sources()
+		if err != nil {
+			return nil, err
 		}
-		return j.record(s.list)
-	})
+		return j.record(list)
+	}
 }
 
 // record makes the manifest of what the process runs after the refresh, whose source is in the store.
 func (j *job) record(list []recorded) ([]byte, error) {
-	list = append(list, j.embedded()...)
+	list = append(slices.Clip(list), j.embedded()...) // the source may be recorded again
 	written, err := writtenIn(j.gen.Manifest)
 	if err != nil {
 		return nil, err

@@ -374,18 +374,18 @@ func factPlace(s string) (at factPos, ok bool) {
 	if s == "" || s[0] == ' ' {
 		return at, false
 	}
-	if at.file, at.line, ok = cutLast(s, ':'); !ok {
+	if at.file, at.line, ok = cutNumber(s); !ok {
 		return at, false
 	}
-	if file, line, ok := cutLast(at.file, ':'); ok {
+	if file, line, ok := cutNumber(at.file); ok {
 		at.file, at.line, at.column = file, line, at.line
 	}
 	return at, at.file != ""
 }
 
-// cutLast cuts a number off that follows the last separator.
-func cutLast(s string, sep byte) (before string, number int, ok bool) {
-	i := strings.LastIndexByte(s, sep)
+// cutNumber cuts a number off that follows the last colon.
+func cutNumber(s string) (before string, number int, ok bool) {
+	i := strings.LastIndexByte(s, ':')
 	if i < 0 {
 		return s, 0, false
 	}
