@@ -10,10 +10,12 @@ import (
 	"github.com/limeade-go/limeade/reload"
 )
 
-// How long a program may take to end when it is asked to, and a new one until it can be refreshed.
+// How long a program may take to end when it is asked to, and a new one until it can be refreshed and then to show that
+// it does not end at once: its agent answers before main has begun.
 const (
 	endGrace   = 10 * time.Second
 	startGrace = 30 * time.Second
+	settling   = 100 * time.Millisecond
 )
 
 // A Runner runs a program, and when it is asked to restart it, the next one in its place: with the same arguments,
@@ -171,12 +173,13 @@ func (r *Runner) restart(ctx context.Context, cause string) *Answer {
 	r.adopt(p, child)
 	next <- child
 	a.PID, a.Restarted = child.PID(), cause
-	if err := Reachable(ctx, child.PID(), child.ended); err != nil {
-		select {
-		case <-child.ended:
-			err = &Failure{Kind: FailureProcess, Message: fmt.Sprintf("the new program ended at once: %v", child.cmd.ProcessState)}
-		default:
-		}
+	err = Reachable(ctx, child.PID(), child.ended)
+	select {
+	case <-child.ended:
+		err = &Failure{Kind: FailureProcess, Message: fmt.Sprintf("the new program ended at once: %v", child.cmd.ProcessState)}
+	case <-time.After(settling):
+	}
+	if err != nil {
 		return fail(err)
 	}
 	a.Applied = true
