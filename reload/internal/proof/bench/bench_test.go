@@ -244,18 +244,19 @@ func resident(b *testing.B, ctx context.Context, p *drive.Program) int {
 	if said, err := p.Ask(ctx, "free"); err != nil || said != "freed" {
 		b.Fatalf("program says %q, %v", said, err)
 	}
-	return rss(b, p.PID)
+	return memory(b, p.PID, "Rss")
 }
 
-// rss is how many bytes of memory a process holds (proc(5), smaps_rollup).
-func rss(b *testing.B, pid int) int {
+// memory is how many bytes of memory a process holds in a way: Rss, all of it, Anonymous, what no file is behind (proc(5),
+// smaps_rollup).
+func memory(b *testing.B, pid int, way string) int {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		b.Fatal(err)
 	}
 	for _, line := range strings.Split(string(text), "\n") {
-		if rest, ok := strings.CutPrefix(line, "Rss:"); ok {
+		if rest, ok := strings.CutPrefix(line, way+":"); ok {
 			kib, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(rest), " kB"))
 			if err != nil {
 				b.Fatal(err)
@@ -263,7 +264,7 @@ func rss(b *testing.B, pid int) int {
 			return kib * 1024
 		}
 	}
-	b.Fatalf("smaps_rollup of %d has no Rss", pid)
+	b.Fatalf("smaps_rollup of %d has no %s", pid, way)
 	return 0
 }
 
