@@ -143,7 +143,7 @@ func (n *renewal) early() {
 	for name := range r.initialised {
 		seen := map[string]bool{name: true}
 		for work := []string{name}; len(work) > 0; work = work[1:] {
-			pkg := n.after.owner[work[0]]
+			pkg := n.after.owner(work[0])
 			if pkg == nil {
 				continue
 			}
@@ -324,7 +324,7 @@ func (n *renewal) provableTogether(name string) (bool, error) {
 	for i := 0; i < len(group); i++ {
 		for other, files := range n.embeds() {
 			shares := slices.ContainsFunc(files, func(f string) bool { return slices.Contains(n.embeds()[group[i]], f) })
-			if shares && n.after.owner[other] == n.after.owner[group[i]] && !slices.Contains(group, other) {
+			if shares && n.after.owner(other) == n.after.owner(group[i]) && !slices.Contains(group, other) {
 				group = append(group, other)
 			}
 		}

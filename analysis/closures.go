@@ -303,7 +303,7 @@ func (s *set) was(d *facts.Decl) *facts.Decl {
 	} else if old != nil && len(alignClosures(old.Closures, d.Closures).lost) == 0 {
 		return old
 	}
-	if pkg := s.before.owner[d.Name]; pkg != nil {
+	if pkg := s.before.owner(d.Name); pkg != nil {
 		for i := range pkg.Decls {
 			if old := &pkg.Decls[i]; isInit(old) && len(alignClosures(old.Closures, d.Closures).lost) == 0 {
 				return old

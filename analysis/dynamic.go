@@ -56,7 +56,7 @@ func (n *renewal) mayHold(v *facts.Decl) bool {
 	seen := map[string]bool{v.Name: true}
 	for work := []*facts.Decl{v}; len(work) > 0; work = work[1:] {
 		d := work[0]
-		pkg := n.after.owner[d.Name]
+		pkg := n.after.owner(d.Name)
 		if slices.ContainsFunc(d.Holds, func(t uint32) bool { return n.after.decl(pkg.Names[t]) != nil }) {
 			return true
 		}

@@ -9,12 +9,11 @@ import (
 
 // A known is what all Local packages of one version do with their variables.
 type known struct {
-	packages  map[string]*facts.Package
+	names
+	methodsOf map[*facts.Package]map[string][]*facts.Decl // by type, of the packages that were asked for: see methods
 	exposed   map[string]bool
-	methodsOf map[string][]*facts.Decl  // see methods
-	owners    map[string]*facts.Package // of the declarations that were asked for
-	hidden    map[string]bool           // variables that may be referred to by other names, or by assembly
-	parts     map[string][]string       // by variable: those that hold parts of it
+	hidden    map[string]bool     // variables that may be referred to by other names, or by assembly
+	parts     map[string][]string // by variable: those that hold parts of it
 }
 
 // all returns what is known of all Local packages of a version.
@@ -26,7 +25,10 @@ func (n *renewal) all(p *program, v *view) (*known, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &known{packages: packages, owners: make(map[string]*facts.Package), exposed: make(map[string]bool), hidden: make(map[string]bool), parts: make(map[string][]string)}
+	k := &known{
+		names: make(names), methodsOf: make(map[*facts.Package]map[string][]*facts.Decl),
+		exposed: make(map[string]bool), hidden: make(map[string]bool), parts: make(map[string][]string),
+	}
 	for _, p := range v.snapshot.Packages() {
 		if !p.Local || !hasAssembly(p) {
 			continue
@@ -40,6 +42,7 @@ func (n *renewal) all(p *program, v *view) (*known, error) {
 		}
 	}
 	for _, pkg := range packages {
+		k.add(pkg)
 		for _, name := range pkg.Linked {
 			k.hidden[name] = true
 		}
@@ -57,44 +60,34 @@ func (n *renewal) all(p *program, v *view) (*known, error) {
 	return k, nil
 }
 
-func (k *known) owner(name string) *facts.Package {
-	if pkg, ok := k.owners[name]; ok {
-		return pkg
-	}
-	k.owners[name] = nil
-	for _, pkg := range k.packages {
-		if pkg.Decl(name) != nil {
-			k.owners[name] = pkg
-		}
-	}
-	return k.owners[name]
-}
-
-func (k *known) decl(name string) *facts.Decl {
-	if pkg := k.owner(name); pkg != nil {
-		return pkg.Decl(name)
-	}
-	return nil
-}
-
-// methods returns the declared methods of a type, and those that it may have through embedding.
+// methods returns the declared methods of a type, also of one that is declared in a function, and those that it may have
+// through embedding.
 func (k *known) methods(typ string) []*facts.Decl {
-	if k.methodsOf == nil {
-		k.methodsOf = make(map[string][]*facts.Decl)
-		for _, pkg := range k.packages {
-			for i := range pkg.Decls {
-				if d := &pkg.Decls[i]; d.Kind == decl.Method {
-					k.methodsOf[receiver(d.Name)] = append(k.methodsOf[receiver(d.Name)], d)
-				}
-			}
-			for _, m := range pkg.Promotions {
-				if d := k.decl(m.Target); d != nil {
-					k.methodsOf[m.Type] = append(k.methodsOf[m.Type], d)
-				}
-			}
+	var list []*facts.Decl
+	for _, pkg := range k.names[packagePart(typ)] {
+		list = append(list, k.methodsIn(pkg)[typ]...)
+	}
+	return list
+}
+
+func (k *known) methodsIn(pkg *facts.Package) map[string][]*facts.Decl {
+	of := k.methodsOf[pkg]
+	if of != nil {
+		return of
+	}
+	of = make(map[string][]*facts.Decl)
+	for i := range pkg.Decls {
+		if d := &pkg.Decls[i]; d.Kind == decl.Method {
+			of[receiver(d.Name)] = append(of[receiver(d.Name)], d)
 		}
 	}
-	return k.methodsOf[typ]
+	for _, m := range pkg.Promotions {
+		if d := k.decl(m.Target); d != nil {
+			of[m.Type] = append(of[m.Type], d)
+		}
+	}
+	k.methodsOf[pkg] = of
+	return of
 }
 
 // isExposed reports whether a variable, or one that holds parts of it, may be written to after its initialisation.

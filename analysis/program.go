@@ -22,7 +22,7 @@ type program struct {
 	env      Env
 	snapshot *snapshot.Snapshot
 	order    []*facts.Package // dependencies first
-	owner    map[string]*facts.Package
+	names
 	packages map[string]*facts.Package // by path
 	locals   func(*facts.Package) *LocalNumbers
 }
@@ -52,25 +52,46 @@ func (c *comparison) program(v *view) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	prog := &program{env: c.env, snapshot: v.snapshot, owner: make(map[string]*facts.Package), packages: known}
+	prog := &program{env: c.env, snapshot: v.snapshot, names: make(names), packages: known}
 	for _, p := range cone {
 		f := known[p.Path]
 		if f == nil {
 			continue // its source has errors that the build did not see: it is no part of the program
 		}
 		prog.order = append(prog.order, f)
-		for i := range f.Decls {
-			prog.owner[f.Decls[i].Name] = f
-		}
+		prog.names.add(f)
 	}
 	return prog, nil
 }
 
-func (p *program) decl(name string) *facts.Decl {
-	if f := p.owner[name]; f != nil {
-		return f.Decl(name)
+// names finds declarations by their link names: it has the packages by what these begin with.
+type names map[string][]*facts.Package
+
+func (n names) add(pkg *facts.Package) {
+	if len(pkg.Decls) > 0 {
+		part := packagePart(pkg.Decls[0].Name)
+		n[part] = append(n[part], pkg)
 	}
-	return nil
+}
+
+// find returns a declaration and its package, nil if there is none.
+func (n names) find(name string) (*facts.Package, *facts.Decl) {
+	for _, pkg := range n[packagePart(name)] {
+		if d := pkg.Decl(name); d != nil {
+			return pkg, d
+		}
+	}
+	return nil, nil
+}
+
+func (n names) decl(name string) *facts.Decl {
+	_, d := n.find(name)
+	return d
+}
+
+func (n names) owner(name string) *facts.Package {
+	pkg, _ := n.find(name)
+	return pkg
 }
 
 // A member is a function of the recompile set.
@@ -294,7 +315,7 @@ func (s *set) wrap(d *facts.Decl) {
 		}
 		s.wrappers[pkg][Wrapper{Symbol: symbol, Method: d.Name}] = true
 	}
-	home := s.owner[d.Name]
+	home := s.owner(d.Name)
 	add(home.Path, pointerTo(receiver(d.Name))+"."+method)
 	for _, pkg := range s.order {
 		if n, ok := pkg.Number(d.Name); ok {
@@ -333,7 +354,7 @@ func (s *set) wrap(d *facts.Decl) {
 			for _, value := range []string{recv + "." + method, pointerTo(recv) + "." + method} {
 				n, ok := pkg.Number(value)
 				if ok && slices.ContainsFunc(pkg.Decls, func(u facts.Decl) bool { return slices.Contains(u.Values, n) }) {
-					if home := s.owner[recv]; home != nil {
+					if home := s.owner(recv); home != nil {
 						add(home.Path, value+"-fm")
 					}
 				}
@@ -367,14 +388,14 @@ func (s *set) pushMaker(d *facts.Decl, reason Reason) {
 // call such a method, and a value of a type that has d is in their own code or in what is inlined there. With a profile
 // it guesses, of func values too, and any such call may be one (cmd/compile/internal/devirtualize/pgo.go).
 func (p *program) seesThrough(d *facts.Decl) []string {
-	call, generic := p.owner[d.Name].Names[d.Call], d.Flags&facts.Generic != 0
+	call, generic := p.owner(d.Name).Names[d.Call], d.Flags&facts.Generic != 0
 	var names []string
 	for _, pkg := range p.order {
 		if _, ok := pkg.Number(call); !ok && !generic {
 			continue
 		}
 		for i := range pkg.Decls {
-			if user := &pkg.Decls[i]; (isFunc(user) || user.Kind == decl.Var) && user.Calls(pkg, call, generic) {
+			if user := &pkg.Decls[i]; user.Calls(pkg, call, generic) && (isFunc(user) || user.Kind == decl.Var) {
 				names = append(names, user.Name)
 			}
 		}
@@ -433,7 +454,7 @@ func (p *program) holders(typs map[string]bool) map[string]bool {
 // a generic one instantiate it, too.
 func (s *set) instantiate(d *facts.Decl) {
 	s.generic[d.Name] = true
-	home := s.owner[d.Name]
+	home := s.owner(d.Name)
 	names := []string{d.Name}
 	if d.Kind == decl.Method {
 		recv := receiver(d.Name)
@@ -482,7 +503,7 @@ func (s *set) bodies() map[string]map[string]bool {
 	level := make(map[string]int)
 	var work []string
 	add := func(name string, at int) {
-		pkg := s.owner[name]
+		pkg := s.owner(name)
 		if _, ok := level[name]; ok || pkg == nil || !isFunc(pkg.Decl(name)) {
 			return
 		}
@@ -502,7 +523,7 @@ func (s *set) bodies() map[string]map[string]bool {
 		}
 	}
 	mentions := func(name string) {
-		pkg := s.owner[name]
+		pkg := s.owner(name)
 		for _, r := range pkg.Decl(name).Refs {
 			add(pkg.Names[r.Target()], 1)
 		}
@@ -518,7 +539,7 @@ func (s *set) bodies() map[string]map[string]bool {
 	for len(work) > 0 {
 		name := work[0]
 		work = work[1:]
-		pkg, at := s.owner[name], level[name]
+		pkg, at := s.owner(name), level[name]
 		d := pkg.Decl(name)
 		if at == 0 || s.inlinable(d) || at < nearBody && d.Size <= smallBody {
 			for _, r := range d.Refs {

@@ -165,7 +165,7 @@ func (c *comparison) dependents(s *set, r *ripple) {
 
 // placeIn returns where a declaration of the program stands.
 func (c *comparison) placeIn(prog *program, name string) place {
-	path := prog.owner[name].Path
+	path := prog.owner(name).Path
 	source := decl.Load(c.new, path)
 	for _, d := range source.Decls() {
 		if facts.DeclName(source.Package, d) == name {

@@ -190,12 +190,13 @@ func Method(link string) string { return link[strings.LastIndexByte(link, '.')+1
 // Calls reports whether d, of package p, calls a method of an interface with that call name; for one of generic code
 // the name alone must fit.
 func (d *Decl) Calls(p *Package, call string, generic bool) bool {
+	if !generic {
+		n, ok := p.number[call]
+		return ok && slices.Contains(d.Dynamic, n)
+	}
 	name, _, _ := strings.Cut(call, " ")
 	return slices.ContainsFunc(d.Dynamic, func(n uint32) bool {
-		if generic {
-			other, _, _ := strings.Cut(p.Names[n], " ")
-			return other == name
-		}
-		return p.Names[n] == call
+		rest, ok := strings.CutPrefix(p.Names[n], name)
+		return ok && (rest == "" || rest[0] == ' ')
 	})
 }
