@@ -128,7 +128,7 @@ func (k *classifier) newInstances(before, after *facts.Decl) ([]string, error) {
 		return nil, nil
 	}
 	// What depends on type parameters carries the name of its declaration, and nobody else can have made it.
-	all, err := k.before.factsOf(k.ctx, importOrder(k.old, k.old.Packages()))
+	all, err := k.before.factsOf(k.ctx, k.old.InOrder())
 	if err != nil {
 		return nil, err
 	}

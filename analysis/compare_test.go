@@ -386,7 +386,7 @@ func testEnv(t *testing.T, old *snapshot.Snapshot, o options) Env {
 		env.Altered = func([]snapshot.OtherFile) (string, error) { return *o.altered, nil }
 	}
 	im := newImporter(env)
-	for _, p := range importOrder(old, old.Packages()) {
+	for _, p := range old.InOrder() {
 		checked, list, err := im.check(checking{source: decl.Load(old, p.Path), fset: old.Fset(), rel: old.Rel})
 		if err != nil || len(list) > 0 {
 			t.Fatalf("old source of %s: %v %v", p.Path, list, err)

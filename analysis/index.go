@@ -146,7 +146,7 @@ func (s *Session) BuildIndex(ctx context.Context, snap *snapshot.Snapshot) error
 	err := v.settle(ctx, snap.Packages())
 	s.mu.Unlock()
 	if err == nil {
-		_, err = v.factsOf(ctx, importOrder(snap, snap.Packages()))
+		_, err = v.factsOf(ctx, snap.InOrder())
 	}
 	return err
 }

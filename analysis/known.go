@@ -21,7 +21,7 @@ func (n *renewal) all(p *program, v *view) (*known, error) {
 	if k := n.known[p]; k != nil {
 		return k, nil
 	}
-	packages, err := v.factsOf(n.ctx, importOrder(v.snapshot, v.snapshot.Packages()))
+	packages, err := v.factsOf(n.ctx, v.snapshot.InOrder())
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (c *comparison) program(v *view) (*program, error) {
 		}
 	}
 	var cone []*snapshot.Package
-	for _, p := range importOrder(v.snapshot, v.snapshot.Packages()) {
+	for _, p := range v.snapshot.InOrder() {
 		built := c.built.Package(p.Path)
 		if touched[p.Path] || built == nil || !built.SameSource(p) || slices.ContainsFunc(p.Imports, func(imp string) bool { return touched[imp] }) {
 			touched[p.Path] = true

@@ -193,7 +193,7 @@ func (c *comparison) sets(s *set) ([]PackageSet, error) {
 		inOrder[pkg.Path] = pkg
 	}
 	differs := make(map[string]bool)
-	for _, p := range importOrder(c.new, c.new.Packages()) {
+	for _, p := range c.new.InOrder() {
 		pkg := inOrder[p.Path]
 		set := PackageSet{Path: p.Path, Context: c.context(p, differs)}
 		if pkg == nil {
@@ -316,7 +316,7 @@ func (c *comparison) context(p *snapshot.Package, differs map[string]bool) *Cont
 // that others import, directly or not.
 func (c *comparison) withContext(sets []PackageSet) []PackageSet {
 	imported := make(map[string]bool)
-	order := importOrder(c.new, c.new.Packages())
+	order := c.new.InOrder()
 	for _, p := range slices.Backward(order) {
 		if imported[p.Path] || slices.ContainsFunc(sets, func(s PackageSet) bool { return s.Path == p.Path && s.Checked != nil }) {
 			for _, imp := range p.Imports {

@@ -324,31 +324,9 @@ func importsAmbiguously(f *decl.File) bool {
 	return false
 }
 
-// importOrder returns the Local ones of packages of a snapshot and of those that they import, directly or not, each after
-// what it imports.
-func importOrder(snap *snapshot.Snapshot, packages []*snapshot.Package) []*snapshot.Package {
-	var order []*snapshot.Package
-	visited := make(map[*snapshot.Package]bool)
-	var visit func(p *snapshot.Package)
-	visit = func(p *snapshot.Package) {
-		if p == nil || !p.Local || visited[p] {
-			return
-		}
-		visited[p] = true
-		for _, imp := range p.Imports {
-			visit(snap.Package(imp))
-		}
-		order = append(order, p)
-	}
-	for _, p := range packages {
-		visit(p)
-	}
-	return order
-}
-
-// inImportOrder sorts Local packages of a snapshot as importOrder does.
+// inImportOrder sorts Local packages of a snapshot as ImportsFirst does.
 func inImportOrder(snap *snapshot.Snapshot, packages []*snapshot.Package) []*snapshot.Package {
-	return slices.DeleteFunc(importOrder(snap, packages), func(p *snapshot.Package) bool { return !slices.Contains(packages, p) })
+	return slices.DeleteFunc(snap.ImportsFirst(packages), func(p *snapshot.Package) bool { return !slices.Contains(packages, p) })
 }
 
 // check type-checks what changed, and what relies on it and may not compile any more.
@@ -376,7 +354,7 @@ func (c *comparison) check() error {
 	if err != nil {
 		return err
 	}
-	for _, p := range importOrder(c.new, c.new.Packages()) {
+	for _, p := range c.new.InOrder() {
 		relies := slices.ContainsFunc(p.Imports, func(imp string) bool { return c.suspect[imp] })
 		if relies {
 			c.suspect[p.Path] = true

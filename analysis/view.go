@@ -27,6 +27,7 @@ type view struct {
 	fresh    map[string]*types.Package // packages that look otherwise than the build's
 	sees     map[string]factKey        // of these: what importers see of the package and of what it relies on
 	settled  map[string]bool           // packages that were looked at, with all that they import
+	keys     map[string]factKey        // see key
 }
 
 // A freshPackage is a package that was checked without bodies for the sake of those that import it.
@@ -48,6 +49,7 @@ func (s *Session) view(snap *snapshot.Snapshot) *view {
 		Session: s, snapshot: snap,
 		salt:  fmt.Sprintf("%s %s %t", s.env.Toolchain, runtime.Version(), s.env.Profiled),
 		fresh: make(map[string]*types.Package), sees: make(map[string]factKey), settled: make(map[string]bool),
+		keys: make(map[string]factKey),
 	}
 	if s.built == nil {
 		if s.built = s.env.Built; s.built == nil {
@@ -60,7 +62,7 @@ func (s *Session) view(snap *snapshot.Snapshot) *view {
 // settle finds out how packages look, and all that they import.
 func (v *view) settle(ctx context.Context, packages []*snapshot.Package) error {
 	s, snap := v.Session, v.snapshot
-	for _, p := range importOrder(snap, packages) {
+	for _, p := range snap.ImportsFirst(packages) {
 		if v.settled[p.Path] {
 			continue
 		}
@@ -138,13 +140,17 @@ func (v *view) imports(write func([]byte) (int, error), p *snapshot.Package) {
 
 // key returns the key of the facts of a Local package.
 func (v *view) key(p *snapshot.Package) factKey {
+	if key, ok := v.keys[p.Path]; ok {
+		return key
+	}
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%q %q %q\n", v.salt, p.Path, p.Name, p.GoVersion)
 	for _, f := range p.Files {
 		fmt.Fprintf(h, "%q %s\n", filepath.Base(f.Path), f.Hash)
 	}
 	v.imports(h.Write, p)
-	return factKey(h.Sum(nil))
+	v.keys[p.Path] = factKey(h.Sum(nil))
+	return v.keys[p.Path]
 }
 
 // check type-checks a package, with those bodies; nil stands for all. See checking for drafts.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Hash is the SHA-256 of a file's content.
@@ -112,6 +113,7 @@ type Snapshot struct {
 	byDir    map[string]*Package
 	modules  []OtherFile
 	fset     *token.FileSet // of every snapshot of this lineage, so that syntax trees can be shared
+	inOrder  func() []*Package
 }
 
 // New returns a snapshot of packages. root is the directory of the main module; modules are the files that choose
@@ -141,7 +143,63 @@ func assemble(root string, packages []*Package, modules []OtherFile, fset *token
 			s.byDir[p.Dir] = p
 		}
 	}
+	s.inOrder = sync.OnceValue(func() []*Package { return s.ImportsFirst(s.packages) })
 	return s, nil
+}
+
+// InOrder returns the Local packages, each after those that it imports. The caller must not change the list.
+func (s *Snapshot) InOrder() []*Package { return s.inOrder() }
+
+// ImportsFirst returns those of some packages that are Local, and the Local ones that they import, directly or not: each after
+// those that it imports.
+func (s *Snapshot) ImportsFirst(packages []*Package) []*Package {
+	var order []*Package
+	visited := make(map[*Package]bool)
+	var visit func(p *Package)
+	visit = func(p *Package) {
+		if p == nil || !p.Local || visited[p] {
+			return
+		}
+		visited[p] = true
+		for _, imp := range p.Imports {
+			visit(s.byPath[imp])
+		}
+		order = append(order, p)
+	}
+	for _, p := range packages {
+		visit(p)
+	}
+	return order
+}
+
+// Sharing returns s with the files of another snapshot of its lineage in place of its own where they are the same, so that
+// what was found out about these need not be found out again.
+func (s *Snapshot) Sharing(other *Snapshot) *Snapshot {
+	if s == other || s.fset != other.fset {
+		return s
+	}
+	packages, shared := slices.Clone(s.packages), false
+	for i, p := range packages {
+		o := other.byPath[p.Path]
+		if o == nil || o == p || !p.Local || !o.Local {
+			continue
+		}
+		q := *p
+		q.Files = slices.Clone(p.Files)
+		for k, f := range q.Files {
+			if at := slices.IndexFunc(o.Files, func(g *File) bool { return g.Path == f.Path && g.Hash == f.Hash && g.content != nil }); at >= 0 {
+				q.Files[k] = o.Files[at]
+			}
+		}
+		if slices.Equal(q.Files, p.Files) {
+			continue
+		}
+		packages[i], shared = &q, true
+	}
+	if !shared {
+		return s
+	}
+	return s.must(packages, s.modules)
 }
 
 func sortFiles(p *Package) {

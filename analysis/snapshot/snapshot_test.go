@@ -172,3 +172,30 @@ func TestHash(t *testing.T) {
 		}
 	}
 }
+
+// TestSharing checks that a snapshot takes over the files of another one that are as its own, and nothing else.
+func TestSharing(t *testing.T) {
+	a, b := "/m/p/a.go", "/m/p/b.go"
+	one, err := New("/m", []*Package{{Path: "m/p", Name: "p", Dir: "/m/p", Local: true, Files: []*File{
+		NewFile(a, []byte("package p")), NewFile(b, []byte("package p")),
+	}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edited := one.With(Change{Path: a, Content: []byte("package p // edited")})
+	back := edited.With(Change{Path: a, Content: []byte("package p")}, Change{Path: b, Content: []byte("package p // edited")})
+	shared := back.Sharing(one)
+	of := func(s *Snapshot, path string) *File { return s.Package("m/p").File(path) }
+	if of(back, a) == of(one, a) || of(shared, a) != of(one, a) {
+		t.Errorf("%s: want the file of the other snapshot", a)
+	}
+	if of(shared, b) != of(back, b) {
+		t.Errorf("%s: want its own file", b)
+	}
+	if !shared.Package("m/p").SameSource(back.Package("m/p")) {
+		t.Error("the source differs")
+	}
+	if edited.Sharing(one) != edited {
+		t.Error("nothing is shared anew, but the snapshot is another")
+	}
+}

@@ -35,13 +35,15 @@ type program struct {
 
 	learning atomic.Pointer[Learning] // nil: nothing is being learned
 
-	mu    sync.Mutex
-	last  *snapshot.Snapshot          // the files as they were when last looked at
-	newer map[string]*reload.Inlining // of functions that the process at hand does not run as they were built
-	at    *reload.Generation          // what it runs
-	wrote map[string]bool             // variables that code of earlier generations may have written
-	local map[string]*analysis.LocalNumbers
-	cgos  map[string]cgoRun // by import path: what cgo made last
+	mu       sync.Mutex
+	last     *snapshot.Snapshot          // the files as they were when last looked at
+	ran      *snapshot.Snapshot          // source of a generation, nil for none: see source
+	manifest []byte                      // of that generation
+	newer    map[string]*reload.Inlining // of functions that the process at hand does not run as they were built
+	at       *reload.Generation          // what it runs
+	wrote    map[string]bool             // variables that code of earlier generations may have written
+	local    map[string]*analysis.LocalNumbers
+	cgos     map[string]cgoRun // by import path: what cgo made last
 }
 
 func newProgram(p *reload.Program) *program {
@@ -375,7 +377,7 @@ func (p *program) scan(ctx context.Context) (*snapshot.Snapshot, error) {
 		return nil, err
 	}
 	p.mu.Lock()
-	last := p.last
+	last, ran := p.last, p.ran
 	p.mu.Unlock()
 	if last == nil {
 		last = base
@@ -383,6 +385,9 @@ func (p *program) scan(ctx context.Context) (*snapshot.Snapshot, error) {
 	now, err := p.disk.Rescan(ctx, last, nil)
 	if err != nil {
 		return nil, err
+	}
+	if ran != nil {
+		now = now.Sharing(ran)
 	}
 	p.mu.Lock()
 	p.last = now

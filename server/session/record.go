@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -247,13 +248,33 @@ func embeddedFiles(p *snapshot.Package) map[string]snapshot.Hash {
 	return files
 }
 
-// source returns the source of a generation.
+// source returns the source of a generation, and keeps that of the last one that was asked for.
 func (p *program) source(g *reload.Generation) (*snapshot.Snapshot, error) {
 	base, err := p.baseline()
 	if err != nil || len(g.Manifest) == 0 {
 		return base, err
 	}
-	list, err := decodeManifest(g.Manifest)
+	p.mu.Lock()
+	source, manifest, last := p.ran, p.manifest, p.last
+	p.mu.Unlock()
+	if source != nil && bytes.Equal(manifest, g.Manifest) {
+		return source, nil
+	}
+	if source, err = p.recordedSource(base, g.Manifest); err != nil {
+		return nil, err
+	}
+	if last != nil {
+		source = source.Sharing(last) // what was made live just now is known
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ran, p.manifest = source, g.Manifest
+	return source, nil
+}
+
+// recordedSource returns what was built with what a record says is changed since.
+func (p *program) recordedSource(base *snapshot.Snapshot, manifest []byte) (*snapshot.Snapshot, error) {
+	list, err := decodeManifest(manifest)
 	if err != nil {
 		return nil, err
 	}
