@@ -31,8 +31,7 @@ type agentSources map[string][]byte
 // other systems.
 func readAgent(files fs.FS) (agentSources, error) {
 	a := agentSources{}
-	target := agentTarget()
-	target.OpenFile = func(name string) (io.ReadCloser, error) { return files.Open(filepath.ToSlash(name)) }
+	open := func(name string) (io.ReadCloser, error) { return files.Open(filepath.ToSlash(name)) }
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || strings.HasSuffix(name, "_test.go") {
 			return err
@@ -43,7 +42,7 @@ func readAgent(files fs.FS) (agentSources, error) {
 		switch path.Ext(name) {
 		case ".go", ".s":
 			var wanted bool
-			if wanted, err = target.MatchFile(path.Dir(name), path.Base(name)); wanted {
+			if wanted, err = forAgent(open, path.Dir(name), path.Base(name)); wanted {
 				a[name], err = fs.ReadFile(files, name)
 			}
 			return err
@@ -80,11 +79,18 @@ func (a agentSources) hash() string {
 	return hashOf(b.Bytes())
 }
 
-// agentTarget decides which files are for the system that programs run on.
-func agentTarget() *gobuild.Context {
+// forAgent reports whether a file is for the system that programs run on, with or without the race detector. open is nil
+// for files on disk.
+func forAgent(open func(name string) (io.ReadCloser, error), dir, name string) (bool, error) {
 	target := gobuild.Default
-	target.GOOS, target.GOARCH, target.CgoEnabled = "linux", "amd64", false
-	return &target
+	target.GOOS, target.GOARCH, target.CgoEnabled, target.OpenFile = "linux", "amd64", false, open
+	for _, tags := range [][]string{nil, {"race"}} {
+		target.BuildTags = tags
+		if wanted, err := target.MatchFile(dir, name); wanted || err != nil {
+			return wanted, err
+		}
+	}
+	return false, nil
 }
 
 // rewriteImports replaces imports of a file by others.

@@ -289,7 +289,7 @@ func agentFiles(dir string) ([]string, error) {
 		if ext := filepath.Ext(name); ext != ".go" && ext != ".s" || strings.HasSuffix(name, "_test.go") {
 			continue
 		}
-		wanted, err := agentTarget().MatchFile(dir, name)
+		wanted, err := forAgent(nil, dir, name)
 		if err != nil {
 			return nil, err
 		}

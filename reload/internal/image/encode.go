@@ -100,7 +100,8 @@ func (e *encoder) str(s string) (ref [8]byte) {
 
 // encode writes the places that have an address.
 func encode(v *inversion) []byte {
-	var names, hashes, locals, itabs []*place
+	names := slices.Clone(v.foreign)
+	var hashes, locals, itabs []*place
 	for i := range v.places {
 		switch p := &v.places[i]; {
 		case p.addr == 0 || p.disputed:
@@ -110,17 +111,20 @@ func encode(v *inversion) []byte {
 			case p.sym.IsItab():
 				itabs = append(itabs, p)
 			case p.sym.Kind() == object.Text: // closures, from Go 1.27 on
-				names = append(names, p)
+				names = append(names, p.named())
 			}
 		case p.sym.IsStatic() || p.sym.Name() == "":
 			locals = append(locals, p)
 		default:
-			names = append(names, p)
+			names = append(names, p.named())
 		}
+	}
+	for _, p := range v.registered(itabs) {
+		names = append(names, p.named())
 	}
 	e := new(encoder)
 	id := e.str(v.im.BuildID)
-	e.names(append(names, v.registered(itabs)...))
+	e.names(names)
 	e.hashes(hashes)
 	e.locals(locals)
 	e.parts[5] = e.blob
@@ -161,20 +165,22 @@ func (v *inversion) registered(itabs []*place) []*place {
 	return slices.CompactFunc(itabs, func(a, b *place) bool { return a.sym.Name() == b.sym.Name() })
 }
 
-func (e *encoder) names(list []*place) {
-	slices.SortFunc(list, func(a, b *place) int {
-		return cmp.Or(strings.Compare(a.sym.Name(), b.sym.Name()), cmp.Compare(a.sym.ABI(), b.sym.ABI()), cmp.Compare(a.addr, b.addr))
+func (p *place) named() Entry { return Entry{p.sym.Name(), p.sym.ABI(), p.addr} }
+
+func (e *encoder) names(list []Entry) {
+	slices.SortFunc(list, func(a, b Entry) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.ABI, b.ABI), cmp.Compare(a.Addr, b.Addr))
 	})
 	slots := make([]byte, slotSize<<bits.Len(uint(2*len(list))))
 	mask := uint32(len(slots)/slotSize - 1)
 	part := make([]byte, 0, len(list)*nameSize)
 	for i, p := range list {
-		name, abi := p.sym.Name(), p.sym.ABI()
+		name, abi := p.Name, p.ABI
 		ref := e.str(name)
 		part = append(part, ref[:]...)
-		part = le.AppendUint64(part, p.addr)
+		part = le.AppendUint64(part, p.Addr)
 		part = le.AppendUint64(part, uint64(abi))
-		if i > 0 && name == list[i-1].sym.Name() && abi == list[i-1].sym.ABI() {
+		if i > 0 && name == list[i-1].Name && abi == list[i-1].ABI {
 			continue // the slot has the first of them
 		}
 		s := nameHash(name, abi) & mask

@@ -47,7 +47,9 @@ type inversion struct {
 
 	ids    [][]int32 // by object and symbol: 0 not resolved yet, -1 no definition, else 1 + index in places
 	places []place
-	work   []int32 // places whose relocations are to be read
+	// foreign are functions that are not in the library, since C's compiler made them.
+	foreign []Entry
+	work    []int32 // places whose relocations are to be read
 
 	symtab bool      // what the symbol table should have has its address
 	pruned [2]uint64 // what weak references to unreachable functions lead to instead

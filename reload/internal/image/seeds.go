@@ -17,6 +17,9 @@ func (v *inversion) seedSymtab() {
 			def = d
 		}
 		if def.IsZero() {
+			if s.Func && s.Global && !strings.Contains(s.Name, ".") {
+				v.foreign = append(v.foreign, Entry{s.Name, object.ABI0, s.Addr})
+			}
 			continue
 		}
 		v.stats.Seeds++

@@ -11,6 +11,7 @@ type Symbol struct {
 	Name       string // functions of ABI0 that have an ABIInternal twin end in ".abi0"; '·' is '.'
 	Addr, Size uint64
 	Func       bool // else data
+	Global     bool // its name is the only one of its kind in the executable
 }
 
 // Symbols iterates over the functions and data of the ELF symbol table. The names alias
@@ -24,10 +25,11 @@ func (im *Image) Symbols() iter.Seq[Symbol] {
 				continue
 			}
 			s := Symbol{
-				Name: cstring(im.strtab, uint64(le.Uint32(t))),
-				Addr: le.Uint64(t[8:]),
-				Size: le.Uint64(t[16:]),
-				Func: typ == elf.STT_FUNC,
+				Name:   cstring(im.strtab, uint64(le.Uint32(t))),
+				Addr:   le.Uint64(t[8:]),
+				Size:   le.Uint64(t[16:]),
+				Func:   typ == elf.STT_FUNC,
+				Global: elf.ST_BIND(t[4]) != elf.STB_LOCAL,
 			}
 			if s.Name != "" && !yield(s) {
 				return

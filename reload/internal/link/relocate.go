@@ -113,8 +113,11 @@ func (l *linker) apply(n *node, sec *section, r object.Reloc) error {
 			// The address of an itab becomes a load of its slot. A load of an address from a table, or
 			// from inside of an itab, becomes the address itself.
 			from, to := byte(opMov), byte(opLea)
-			if t.itab != nil && r.Add == 0 {
+			switch inside := t.itab != nil && r.Add != 0; {
+			case t.itab != nil && !inside:
 				from, to = opLea, opMov
+			case inside && r.Off >= 2 && sec.buf[at-2-sec.base] == opLea:
+				from = opLea // the race detector is told where is read: there is the same word
 			}
 			if r.Off < 2 || sec.buf[at-2-sec.base] != from || r.Type == object.GOTPCRel && r.Add != 0 {
 				return refuse(n.key.Name, "has an instruction of a form that is not known here, which refers to %s", r.Sym.Name())

@@ -62,6 +62,7 @@ func (s *Swap) Attempt() Outcome {
 	if names := len(s.vacant); names > 0 {
 		census = NewCensus(s.r, append([]Body(nil), s.vacant...), names)
 	}
+	release()
 	w := s.r.stop(uint8(s.r.StopReason))
 	stopped := nanotime()
 	state, at := s.inStop(census)
@@ -97,6 +98,7 @@ func (s *Swap) inStop(census *Census) (State, uint64) {
 	if s.methods != nil {
 		s.methods.inStop()
 	}
+	acquireAll(s.r)
 	publishCode()
 	return Done, 0
 }
