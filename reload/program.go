@@ -121,7 +121,9 @@ func (p *Program) Warm() {
 // Facts returns what the compiler says of a Local package as it was built. The first call may compile it
 // whole; later ones, also of later processes, find the outcome.
 func (p *Program) Facts(ctx context.Context, path string) (*build.Facts, error) {
-	return p.factsOf(path).get(func() (*build.Facts, error) { return p.compileFacts(ctx, path, false) })
+	return p.factsOf(path).get(func() (*build.Facts, error) {
+		return p.compileFacts(context.WithoutCancel(ctx), path, false) // others may wait for them, too
+	})
 }
 
 // LearnFacts makes the facts of a package for later, when nobody else needs the processor. It is in nobody's way: who
@@ -158,7 +160,7 @@ func (p *Program) compileFacts(ctx context.Context, path string, idle bool) (*bu
 	if err != nil {
 		return nil, err
 	}
-	return c.Facts(context.WithoutCancel(ctx), path, idle)
+	return c.Facts(ctx, path, idle)
 }
 
 // FunctionFacts returns what the compiler says of a function as it was built, if that is known already.

@@ -14,7 +14,9 @@ import (
 // A family is a build with the programs that differ from it by packages which joined them: two processes of a build
 // may have different ones, and different versions of one.
 type family struct {
-	built *program
+	built  *program
+	open   context.Context // until the session lets go of it
+	closed context.CancelFunc
 
 	mu      sync.Mutex
 	members []*program // the last used is the last

@@ -11,10 +11,16 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/limeade-go/limeade/reload"
 )
 
-// The test binary is also what another user runs: it asks at a socket and prints what it is told.
+// The test binary is also what another user runs: it asks at a socket and prints what it is told. And it is what stands between
+// the go command and its tools.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "toolexec" {
+		os.Exit(reload.Toolexec(os.Args[2:]))
+	}
 	if len(os.Args) == 3 && os.Args[1] == "knock" {
 		os.Exit(knock(os.Args[2]))
 	}

@@ -49,7 +49,14 @@ type program struct {
 func newProgram(p *reload.Program) *program {
 	prog := &program{Program: p, working: &sync.Mutex{}}
 	prog.family = &family{built: prog}
+	prog.family.open, prog.family.closed = context.WithCancel(context.Background())
 	return prog
+}
+
+// Close ends learning and gives back what the program holds.
+func (p *program) Close() error {
+	p.family.closed()
+	return p.Program.Close()
 }
 
 // A Learning says how much of what makes refreshes fast is known of a program that has just started.
@@ -68,7 +75,7 @@ func (p *program) warm() {
 	if err != nil {
 		return
 	}
-	ctx := context.Background()
+	ctx := p.family.open
 	if _, err := p.scan(ctx); err != nil {
 		return
 	}
@@ -82,6 +89,9 @@ func (p *program) warm() {
 	for range atOnce {
 		learners.Go(func() {
 			for path := range todo {
+				if ctx.Err() != nil {
+					continue
+				}
 				_ = p.LearnFacts(ctx, path) // who needs them will hear of it
 				p.learning.Store(&Learning{len(p.Locals()), int(known.Add(1))})
 			}
