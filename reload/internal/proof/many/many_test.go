@@ -114,7 +114,8 @@ func (s *source) text() (text string, sum int) {
 	for _, n := range s.types {
 		sum += 5 * n
 		fmt.Fprintf(&body, "\tsum += getter(&type%d{%d}).Get()\n", n, n)
-		fmt.Fprintf(&decls, "\ntype type%d struct{ n int }\n\n//go:noinline\nfunc (t *type%d) Get() int { return t.n * 5 }\n", n, n)
+		// Of one form, the type that comes would be the one that goes by another name.
+		fmt.Fprintf(&decls, "\ntype type%d struct{ n%d int }\n\n//go:noinline\nfunc (t *type%d) Get() int { return t.n%d * 5 }\n", n, n, n, n)
 	}
 	return fmt.Sprintf(`package work
 
