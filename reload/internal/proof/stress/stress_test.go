@@ -20,8 +20,8 @@ func TestMain(m *testing.M) { os.Exit(drive.Main(m)) }
 
 const (
 	short    = 5 * time.Second // and one toolchain, unless LIMEADE_STRESS gives a duration, as in "60s"
-	atLeast  = 10              // swaps of a short run
-	enough   = 1000            // swaps of one of a minute or more, which goes on until then
+	atLeast  = 10              // refreshes of a short run
+	enough   = 1000            // swaps of a function in one of a minute or more, which goes on until then
 	patience = 5               // refreshes in a row that may find a goroutine at an entry
 )
 
@@ -73,14 +73,14 @@ func stress(t *testing.T, version string, duration time.Duration) {
 
 	var pauses, walls []float64
 	var phases []drive.Phases
-	swaps, busy, row := 0, 0, 0
+	swaps, funcs, busy, row := 0, 0, 0, 0
 	now, next := "old", "new"
-	least := atLeast
+	least := 0
 	if duration >= time.Minute {
 		least = enough
 	}
 	start := time.Now()
-	for time.Since(start) < duration || swaps < least {
+	for time.Since(start) < duration || swaps < atLeast || funcs < least {
 		if err := drive.Put(live, sources[next]); err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func stress(t *testing.T, version string, duration time.Duration) {
 		}
 		switch {
 		case a.Exit == drive.Live && a.Applied && a.Generation == swaps+1:
-			swaps, row = swaps+1, 0
+			swaps, funcs, row = swaps+1, funcs+len(a.Edits), 0
 			now, next = next, now
 			pauses = append(pauses, a.Phases.Pause)
 			phases = append(phases, a.Phases)
@@ -125,8 +125,8 @@ func stress(t *testing.T, version string, duration time.Duration) {
 	if err := json.Unmarshal([]byte(said), &report); err != nil {
 		t.Fatalf("report %q: %v", said, err)
 	}
-	t.Logf("%s: %d swaps in %.1f s, %.0f a minute; %d refreshes found an entry busy", version, swaps, took.Seconds(),
-		float64(swaps)/took.Minutes(), busy)
+	t.Logf("%s: %d refreshes in %.1f s, %.0f a minute, %d swaps of a function; %d refreshes found an entry busy", version, swaps,
+		took.Seconds(), float64(swaps)/took.Minutes(), funcs, busy)
 	t.Logf("pause: %s", drive.Spread(pauses, "µs"))
 	t.Logf("refresh, whole process: %s; p50 of its phases: %s", drive.Spread(walls, "ms"), drive.Medians(phases))
 	for _, name := range slices.Sorted(maps.Keys(report)) {
