@@ -35,6 +35,7 @@ const maxRounds = 8
 // Prepare compiles and links what a process needs in order to run a request. It changes nothing in
 // the process. It fails with a *CompileError, a *RefusedError, or an error about the build's records.
 func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, req *Request) (*Prepared, error) {
+	begun := time.Now()
 	host, err := p.Host()
 	if err != nil {
 		return nil, err
@@ -62,9 +63,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		}
 	}
 	for range maxRounds {
-		start := time.Now()
 		c, err := p.compile(ctx, host, from, req, whole, thin)
-		out.outcome.Compile += time.Since(start)
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +98,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 			continue
 		}
 		tight := p.tightened(ctx, known, c, fresh, req.Pairs)
-		start = time.Now()
+		start := time.Now()
 		out.result, err = link.Link(&link.Request{
 			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh, New: setOf(req.New), Anew: link.Anew(req.Anew), Renamed: req.Renamed, Makers: leaks.makers, Tight: tight,
 			Moves: moves, Since: since, Pairs: p.recordedPairs(req.Pairs, leaks.apart), Literals: p.recordedLiterals(req.Literals),
@@ -119,7 +118,9 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 				return nil, err
 			}
 			out.leaky, out.leaks = leaky, &leaks
-			return out, out.record(ctx, req, c, fresh)
+			err := out.record(ctx, req, c, fresh)
+			out.outcome.Compile = time.Since(begun) - out.outcome.Link
+			return out, err
 		case errors.As(err, &needWhole):
 			if len(without(needWhole.Types, whole)) == 0 {
 				thin = nil // they are, but for thin types in their fields

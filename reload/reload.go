@@ -134,8 +134,8 @@ type Context struct {
 // An Outcome is what a refresh did.
 type Outcome struct {
 	Generation uint32
-	Replaced   int // functions with new code
-	Compile    time.Duration
+	Replaced   int           // functions with new code
+	Compile    time.Duration // of new code, and of that of the build where it is not known what the compiler made of it
 	Link       time.Duration
 	Hooks      time.Duration // of the program
 	Failures   []string      // what went wrong in them
