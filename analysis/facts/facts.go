@@ -190,13 +190,13 @@ func Method(link string) string { return link[strings.LastIndexByte(link, '.')+1
 // Calls reports whether d, of package p, calls a method of an interface with that call name; for one of generic code
 // the name alone must fit.
 func (d *Decl) Calls(p *Package, call string, generic bool) bool {
-	if !generic {
-		n, ok := p.number[call]
-		return ok && slices.Contains(d.Dynamic, n)
-	}
-	name, _, _ := strings.Cut(call, " ")
 	return slices.ContainsFunc(d.Dynamic, func(n uint32) bool {
-		rest, ok := strings.CutPrefix(p.Names[n], name)
-		return ok && (rest == "" || rest[0] == ' ')
+		return p.Names[n] == call || generic && calledName(p.Names[n]) == calledName(call)
 	})
+}
+
+// calledName is the method's name in what Dynamic has of a call.
+func calledName(call string) string {
+	name, _, _ := strings.Cut(call, " ")
+	return name
 }

@@ -187,8 +187,8 @@ func (s *Snapshot) Sharing(other *Snapshot) *Snapshot {
 		q := *p
 		q.Files = slices.Clone(p.Files)
 		for k, f := range q.Files {
-			if at := slices.IndexFunc(o.Files, func(g *File) bool { return g.Path == f.Path && g.Hash == f.Hash && g.content != nil }); at >= 0 {
-				q.Files[k] = o.Files[at]
+			if same := o.File(f.Path); same != nil && same.Hash == f.Hash && same.content != nil {
+				q.Files[k] = same
 			}
 		}
 		if slices.Equal(q.Files, p.Files) {
