@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -252,14 +253,16 @@ func (s *Server) placeOfEdits(a *session.Answer) *protocol.Location {
 	return s.placeOf(e.File, e.Line, e.Column)
 }
 
-// placeOf finds a file of a running program by the path that answers have; nil if the client has it not open and no
-// program has such a file with edits.
+// placeOf finds a file of a running program by the path that answers have; nil if there is none.
 func (s *Server) placeOf(file string, line, column int) *protocol.Location {
-	v := s.observer.latest()
+	v, err := s.observer.current(context.Background()) // the command may be the first that is heard of the program
+	if err != nil {
+		return nil
+	}
 	for _, p := range v.programs {
 		path := p.live.Path(file)
-		content, ok := v.content(path)
-		if !ok {
+		content, err := v.content(path)
+		if err != nil {
 			continue
 		}
 		at := s.encoding.Position(content, text.Offset(content, line, column))
@@ -268,13 +271,10 @@ func (s *Server) placeOf(file string, line, column int) *protocol.Location {
 	return nil
 }
 
-// content is what a view knows of the text of a file.
-func (v *view) content(path string) ([]byte, bool) {
+// content is the text of a file: of its document, if it is open.
+func (v *view) content(path string) ([]byte, error) {
 	if d := v.docs[path]; d != nil {
-		return d.Content, true
+		return d.Content, nil
 	}
-	if f := v.files[path]; f != nil {
-		return f.content, true
-	}
-	return nil, false
+	return os.ReadFile(path)
 }
