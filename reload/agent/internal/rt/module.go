@@ -263,13 +263,19 @@ func (r *Runtime) CheckModule(m *Module) error {
 	return nil
 }
 
-// Register makes the module known to the runtime. From then on it must stay mapped.
+// Register makes the module known to the runtime. From then on it must stay mapped. It becomes the second of the list, in
+// which the runtime looks for the module of a pc from first to last (findmoduledatap, runtime/symtab.go): the code that
+// has been edited last runs most.
 //
 //go:norace
 //go:nocheckptr
 func (r *Runtime) Register(m *Module) {
-	store(lastmoduledatap+uintptr(r.ModNextOffset), uintptr(m.Addr))
-	lastmoduledatap = uintptr(m.Addr)
+	first, next := uintptr(r.FirstModuleData), uintptr(r.ModNextOffset)
+	if lastmoduledatap == first {
+		lastmoduledatap = uintptr(m.Addr)
+	}
+	store(uintptr(m.Addr)+next, load(first+next))
+	store(first+next, uintptr(m.Addr)) // others walk along the list meanwhile
 	r.modulesinit()
 	if m.TypelinkCount > 0 && r.ModuleToTypelinks != 0 {
 		r.addTypelinks(m)
