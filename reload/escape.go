@@ -43,8 +43,8 @@ type place struct {
 	line int
 }
 
-// leaks compares what the new bodies let escape with what live code relies on.
-func (p *Program) leaks(ctx context.Context, from *Generation, c *compiled, pairs []ClosurePair) (found leaks, err error) {
+// leaks compares what the new bodies let escape with what live code relies on: of the uncalled, nothing.
+func (p *Program) leaks(ctx context.Context, from *Generation, c *compiled, pairs []ClosurePair, uncalled map[string]bool) (found leaks, err error) {
 	for _, decl := range c.decls {
 		f := c.facts[decl]
 		switch {
@@ -53,7 +53,7 @@ func (p *Program) leaks(ctx context.Context, from *Generation, c *compiled, pair
 		case f.Generic:
 			found.generic = append(found.generic, decl)
 			continue
-		case !leaksAny(f.Params):
+		case uncalled[decl] || !leaksAny(f.Params):
 			continue
 		}
 		relied, known := from.assumed[decl]

@@ -57,17 +57,18 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 	if fresh == nil {
 		fresh = map[string]bool{}
 	}
-	for _, name := range req.New {
-		if !link.IsMethod(name) {
-			fresh[name] = true // nobody in the process calls it as what it is now
-		}
-	}
 	for range maxRounds {
 		c, err := p.compile(ctx, host, from, req, whole, thin)
 		if err != nil {
 			return nil, err
 		}
-		leaks, err := p.leaks(ctx, known, c, req.Pairs)
+		uncalled, err := p.uncalled(from, req, c)
+		if err != nil {
+			c.remove()
+			return nil, err
+		}
+		maps.Copy(fresh, uncalled)
+		leaks, err := p.leaks(ctx, known, c, req.Pairs, uncalled)
 		if err != nil {
 			c.remove()
 			return nil, err
@@ -143,6 +144,31 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		}
 	}
 	return nil, &RefusedError{Symbol: req.Packages[0].Path, Reason: "needs more and more code recompiled"}
+}
+
+// uncalled returns the functions and methods of a request that nobody in the process calls as what they are now, and which get
+// addresses of their own for it. A method that takes and returns what it did goes on as another body.
+func (p *Program) uncalled(from *Generation, req *Request, c *compiled) (map[string]bool, error) {
+	set := map[string]bool{}
+	for _, name := range req.New {
+		if req.Renamed[name] != "" {
+			continue
+		}
+		if !link.IsMethod(name) {
+			set[name] = true
+			continue
+		}
+		was, err := from.state.Signature(name, p.signature)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range c.stubs {
+			if now := s.Signatures[name]; was != "" && now != "" && was != now {
+				set[name] = true
+			}
+		}
+	}
+	return set, nil
 }
 
 // methodTables are the types of a request whose method tables change, by link name.

@@ -324,12 +324,9 @@ func (l *linker) checkCall(key Key, made object.Sym) error {
 	if old := l.req.Renamed[name]; old != "" {
 		name = old
 	}
-	was, ok := l.req.State.Signatures[name]
-	if !ok && l.req.Built != nil && !l.req.State.hidden(name) {
-		var err error
-		if was, err = l.req.Built(name); err != nil {
-			return err
-		}
+	was, err := l.req.State.Signature(name, l.req.Built)
+	if err != nil {
+		return err
 	}
 	if now := l.stubObjs[made.Obj].Signatures[key.Name]; was != "" && now != "" && was != now {
 		return refuse(key.Name, "is %s in the program, and %s in the source", was, now)

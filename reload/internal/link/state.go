@@ -103,6 +103,15 @@ func (s *State) clone() *State {
 	return &c
 }
 
+// Signature returns the parameters and results with which the process has a function; "" if that is not known. built is
+// Request.Built.
+func (s *State) Signature(name string, built func(name string) (string, error)) (string, error) {
+	if was, ok := s.Signatures[name]; ok || built == nil || s.hidden(name) {
+		return was, nil
+	}
+	return built(name)
+}
+
 func orNew[M ~map[K]V, K comparable, V any](m M) M {
 	if m == nil {
 		return M{}
