@@ -173,6 +173,7 @@ func (k *classifier) added(d *decl.Decl) {
 }
 
 func (k *classifier) removed(d *decl.Decl) {
+	var why string
 	kind := map[decl.Kind]edit.Kind{
 		decl.Func: edit.FuncDeleted, decl.Method: edit.MethodDeleted, decl.Var: edit.VarDeleted, decl.Const: edit.ConstDeleted, decl.Type: edit.TypeDeleted,
 	}[d.Kind]
@@ -187,8 +188,17 @@ func (k *classifier) removed(d *decl.Decl) {
 		return // said of the new one
 	case d.Kind == decl.Method && k.went(d.Recv):
 		kind = edit.GoneTypeMethod
+	case d.Kind == decl.Var && k.makesClosures(d):
+		kind, why = edit.ClosureSet, "with the variable that it initialised"
 	}
-	k.add(kind, k.name(d), k.p.gone(d), "")
+	k.add(kind, k.name(d), k.p.gone(d), why)
+}
+
+// makesClosures reports whether the initialiser of a variable that the program had has function literals whose closures may be
+// kept.
+func (k *classifier) makesClosures(d *decl.Decl) bool {
+	f := k.oldFacts(k.name(d))
+	return f != nil && slices.ContainsFunc(f.Closures, func(c *facts.Closure) bool { return c.Kind == facts.Literal && !c.Brief })
 }
 
 // came reports whether a type was added, and went whether one was deleted.

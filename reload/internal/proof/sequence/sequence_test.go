@@ -134,7 +134,8 @@ type run struct {
 	applied []uint64 // seeds of the edits that are live
 	epochs  int
 	frozen  map[string]map[string]string // tables that keep a value which is not their initialiser's
-	stuck   map[string]int               // closures that keep their old code, as the tool said: those kept before that time
+	stuck   map[string]int               // func values that keep their old code, as the tool said: those kept before that time
+	names   map[string][]string          // by what stuck says of, all names that a declaration has had
 	gen     int
 }
 
@@ -151,7 +152,7 @@ func (r *run) program(edits []uint64) (*program, []string) {
 func sequence(t *testing.T, toolchain, dir string, seed uint64, all *tally) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	r := &run{t: t, ctx: ctx, seed: seed, frozen: map[string]map[string]string{}, stuck: map[string]int{}}
+	r := &run{t: t, ctx: ctx, seed: seed, frozen: map[string]map[string]string{}, stuck: map[string]int{}, names: map[string][]string{}}
 	live := filepath.Join(dir, "live")
 	r.w = drive.NewWorkspace(t, live, toolchain, "GODEBUG=clobberfree=1,invalidptr=1")
 	r.put(live, nil)
@@ -400,7 +401,11 @@ func (r *run) record(dir string, before *version, edits []drive.Edit) *version {
 	return v
 }
 
-// stick notes which function literals do not go on, as the tool said of the functions that they stand in.
+// goOn are the codes that say of func values that they go on with the old body: those of deleted functions, as which a
+// generic one counts that has another name, and of function literals that do not go on.
+var goOn = []string{"LMD0102", "LMD0202", "LMD0203", "LMD0204", "LMD0205"}
+
+// stick notes which func values do not go on, as the tool said of the declarations that they stand in.
 func (r *run) stick(g *program, edits []drive.Edit) {
 	r.stuck = maps.Clone(r.stuck)
 	for _, p := range g.pkgs {
@@ -410,9 +415,14 @@ func (r *run) stick(g *program, edits []drive.Edit) {
 		}
 		for kind, letter := range letters {
 			for _, d := range p.all(kind) {
+				key := fmt.Sprintf("%s.%s%d", p.name, letter, d.id)
+				decl := path + "." + d.name
+				if !slices.Contains(r.names[key], decl) {
+					r.names[key] = append(r.names[key], decl)
+				}
 				for _, e := range edits {
-					if e.Decl == path+"."+d.name && slices.Contains([]string{"LMD0202", "LMD0203", "LMD0204", "LMD0205"}, e.Code) {
-						r.stuck[fmt.Sprintf("%s.%s%d life %d", p.name, letter, d.id, d.lives())] = r.epochs
+					if slices.Contains(r.names[key], e.Decl) && slices.Contains(goOn, e.Code) {
+						r.stuck[fmt.Sprintf("%s life %d", key, d.lives())] = r.epochs
 					}
 				}
 			}
