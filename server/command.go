@@ -213,7 +213,7 @@ func (s *Server) complain(name string, a *session.Answer) {
 		if len(a.Error.Source) > 0 {
 			e := a.Error.Source[0]
 			p.Message += fmt.Sprintf(": %s:%d: %s", e.File, e.Line, e.Message)
-			place = s.placeOf(e.File, e.Line, e.Column)
+			place = s.placeOf(a.PID, e.File, e.Line, e.Column)
 		}
 	case session.FailureTrial:
 		restarts = false // that would run what failed
@@ -250,16 +250,19 @@ func (s *Server) placeOfEdits(a *session.Answer) *protocol.Location {
 		return nil
 	}
 	e := a.Edits[max(0, slices.IndexFunc(a.Edits, func(e session.Edit) bool { return e.Verdict == edit.Restart.String() }))]
-	return s.placeOf(e.File, e.Line, e.Column)
+	return s.placeOf(a.PID, e.File, e.Line, e.Column)
 }
 
-// placeOf finds a file of a running program by the path that answers have; nil if there is none.
-func (s *Server) placeOf(file string, line, column int) *protocol.Location {
+// placeOf finds a file of a running program, of any if pid is 0, by the path that answers have; nil if there is none.
+func (s *Server) placeOf(pid int, file string, line, column int) *protocol.Location {
 	v, err := s.observer.current(context.Background()) // the command may be the first that is heard of the program
 	if err != nil {
 		return nil
 	}
 	for _, p := range v.programs {
+		if pid != 0 && p.live.PID() != pid {
+			continue
+		}
 		path := p.live.Path(file)
 		content, err := v.content(path)
 		if err != nil {
