@@ -57,6 +57,8 @@ type Env struct {
 	// Locals returns the numbers of the types that are declared in functions of a package, by path, as the process has them;
 	// nil if they are those of the build. It may be nil: then all are.
 	Locals func(path string) *LocalNumbers
+	// TypeNames returns the types that go on under other names in the process. It may be nil: then none do.
+	TypeNames func() TypeNames
 	// Profiled says that the program is built with a profile, under which the compiler inlines larger functions.
 	Profiled bool
 }
@@ -106,6 +108,11 @@ type Report struct {
 	// Locals has the numbers that types in functions get, by the paths of the packages in which they may not be those of the
 	// build.
 	Locals map[string]*LocalNumbers
+	// TypeNames are the types that go on under other names. TypesRenamed says that these are not those of the process.
+	TypeNames    TypeNames
+	TypesRenamed bool
+	// Before and After are the source that was compared, with the names that the process has for types.
+	Before, After *snapshot.Snapshot
 	// Lines says where unchanged code stands now, so that line tables can follow.
 	Lines []decl.LineMove
 

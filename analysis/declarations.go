@@ -31,12 +31,16 @@ func (r *Report) Declarations(e edit.Edit) (old, new *decl.Decl) {
 			return c.Old, c.New
 		}
 	}
+	name := e.Decl
+	if e.Kind == edit.TypeRenamed {
+		name = r.goesOnAs(name)
+	}
 	for _, p := range r.comparison.new.Packages() {
 		if !slices.ContainsFunc(p.Files, func(f *snapshot.File) bool { return r.comparison.new.Rel(f.Path) == e.File }) {
 			continue
 		}
 		for _, d := range decl.Load(r.comparison.new, p.Path).Decls() {
-			if facts.DeclName(p, d) == e.Decl {
+			if facts.DeclName(p, d) == name {
 				return d, d
 			}
 		}

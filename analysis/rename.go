@@ -64,7 +64,7 @@ func (k *classifier) rename(r rename) {
 	kind := edit.FuncRenamed
 	switch {
 	case r.new.Kind == decl.Type:
-		kind = edit.TypeRenamed
+		kind = edit.TypeReplaced // see compare
 		k.wentAs[k.name(r.new)] = k.name(r.old)
 	case r.new.Kind == decl.Method:
 		kind = edit.MethodRenamed
@@ -120,7 +120,7 @@ func (k *classifier) alike(old, new *decl.Decl) float64 {
 		return 0
 	}
 	for _, p := range []decl.Part{decl.Receiver, decl.TypeParams, decl.Signature, decl.SpelledType, decl.Pragma} {
-		if old.Part(p) != new.Part(p) {
+		if old.Part(p) != new.Part(p) && (old.Kind != decl.Type || p != decl.SpelledType) {
 			return 0
 		}
 	}
@@ -133,6 +133,9 @@ func (k *classifier) alike(old, new *decl.Decl) float64 {
 		}
 		return 1
 	case decl.Type:
+		if old.IsAlias() || new.IsAlias() || old.TypeMeaning() != new.TypeMeaning() {
+			return 0
+		}
 		return 1
 	}
 	if old.IsGeneric() || old.Func().Body == nil || new.Func().Body == nil || before == nil || after == nil || before.Type != after.Type {

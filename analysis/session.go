@@ -121,8 +121,8 @@ func (c *comparison) refused() bool {
 	return slices.ContainsFunc(c.report.Edits, func(e edit.Edit) bool { return e.Verdict() == edit.Restart && e.Kind != edit.VarType })
 }
 
-func (s *Session) compare(ctx context.Context, old, new *snapshot.Snapshot, draft bool, wishes Wishes) (*comparison, error) {
-	s.bound()
+// compareAs compares two snapshots as they are.
+func (s *Session) compareAs(ctx context.Context, old, new *snapshot.Snapshot, draft bool, wishes Wishes) (*comparison, error) {
 	c := &comparison{
 		Session: s, ctx: ctx, old: old, new: new, draft: draft, wishes: wishes,
 		report: &Report{}, byPath: make(map[string]*changedPackage), suspect: make(map[string]bool),
@@ -147,8 +147,7 @@ func (s *Session) compare(ctx context.Context, old, new *snapshot.Snapshot, draf
 	}
 	c.report.Errors = slices.DeleteFunc(c.report.Errors, c.mayNeed)
 	c.report.comparison = c
-	edit.Sort(c.report.Edits)
-	sortErrors(c.report.Errors)
+	c.report.Before, c.report.After = old, new
 	return c, nil
 }
 

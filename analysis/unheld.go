@@ -34,7 +34,7 @@ type Anew struct {
 
 // anewKinds are the kinds of edits of types that values which are alive stand in the way of.
 var anewKinds = map[edit.Kind]bool{
-	edit.FieldAdded: true, edit.FieldChanged: true, edit.EmbeddedField: true, edit.TypeRenamed: true, edit.Underlying: true,
+	edit.FieldAdded: true, edit.FieldChanged: true, edit.EmbeddedField: true, edit.TypeReplaced: true, edit.Underlying: true,
 	edit.InterfaceMethods: true, edit.TypeTypeParams: true,
 }
 
@@ -47,7 +47,7 @@ func (c *comparison) unheld(before, after *program) (map[string]bool, error) {
 			continue
 		}
 		name := e.Decl
-		if e.Kind == edit.TypeRenamed {
+		if e.Kind == edit.TypeReplaced {
 			name = c.wentAs[name]
 		}
 		changed[name] = i

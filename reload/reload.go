@@ -65,6 +65,10 @@ type Request struct {
 	// Renamed has the link names of functions and variables that go on under another name: the old ones by the new ones.
 	Renamed map[string]string
 
+	// Renames says that the source has other names for what the process runs: it becomes the next generation even where
+	// nothing is compiled.
+	Renames bool
+
 	// Stale reports whether a declaration, by link name, is not what the build compiled: its source, or
 	// that of code inlined into it, changed in this or an earlier refresh.
 	Stale func(decl string) bool

@@ -56,7 +56,7 @@ func TestTable(t *testing.T) {
 // TestLiveRows pins which rows of the list this version makes live.
 func TestLiveRows(t *testing.T) {
 	live := []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 19, 23, 26, 27, 30, 31, 32, 33, 34, 35, 38, 39, 41, 42, 43, 44, 45, 47, 48, 49, 50, 51, 53, 54, 59, 75, 77, 78}
-	caveats := []int{11, 12, 13, 15, 16, 17, 18, 24, 32, 34, 35, 36, 38, 40, 41, 43, 44, 46, 47, 55, 58}
+	caveats := []int{11, 12, 13, 15, 16, 17, 18, 24, 28, 32, 34, 35, 36, 38, 40, 41, 43, 44, 46, 47, 55, 58}
 	partly := []int{9, 36, 58, 76} // some edits of the row are live, others are not
 	for _, k := range Kinds() {
 		for _, n := range k.Rows() {

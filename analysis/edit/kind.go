@@ -72,6 +72,7 @@ const (
 	InterfaceMethods
 	TypeTypeParams
 	Unheld
+	TypeReplaced
 
 	// Variables and constants.
 	VarAdded

@@ -17,6 +17,9 @@ type File struct {
 	Hash    Hash
 	content []byte // nil in a file that is known by its hash only
 
+	original *File  // see Respelled; nil if it is as it was read
+	words    []Word // the places in original
+
 	mu      sync.Mutex           // guards the rest
 	parsed  weak.Pointer[Parsed] // kept alive by whoever uses it, parsed again when nobody did
 	imports []string             // nil until Imports was called

@@ -209,7 +209,7 @@ func (j *job) patch(ctx context.Context) (*Answer, error) {
 	if err != nil {
 		return a, err
 	}
-	if len(req.Packages) == 0 && len(req.Moves) == 0 && len(j.program.Joined()) == len(j.gen.Joined) {
+	if len(req.Packages) == 0 && len(req.Moves) == 0 && !req.Renames && len(j.program.Joined()) == len(j.gen.Joined) {
 		return a, nil // what differs makes no code
 	}
 	j.prepared, err = j.program.Prepare(ctx, j.proc, j.gen, req)
@@ -341,7 +341,7 @@ func (j *job) status(ctx context.Context) Process {
 
 // settled reports whether what differs makes no difference to the process: a refresh would do nothing.
 func (j *job) settled() bool {
-	return j.report.Applicable() && len(j.report.Recompile) == 0 && len(j.report.Lines) == 0 && len(j.program.Joined()) == len(j.gen.Joined)
+	return j.report.Applicable() && len(j.report.Recompile) == 0 && len(j.report.Lines) == 0 && !j.report.TypesRenamed && len(j.program.Joined()) == len(j.gen.Joined)
 }
 
 // request puts what analysis found into the words of reload.
@@ -383,6 +383,7 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 		Anew:  reload.Anew(j.report.Anew),
 
 		Renamed: j.report.Renamed,
+		Renames: j.report.TypesRenamed,
 	}
 	for _, e := range j.report.Edits {
 		if !slices.Contains(req.Changed, e.Decl) {
@@ -446,7 +447,7 @@ func (j *job) movedSince() []reload.LineMove {
 	if err != nil {
 		return nil // which was looked at before
 	}
-	return movedBetween(base, j.now)
+	return movedBetween(base, j.report.After)
 }
 
 // movedBetween returns where code of Local packages stands in another source that is the same in both.

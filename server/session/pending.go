@@ -48,13 +48,13 @@ func (j *job) pending(e edit.Edit) Pending {
 	p := Pending{Edit: editOf(e), Path: filepath.Join(j.program.Module.Dir, filepath.FromSlash(e.File))}
 	was, is := j.report.Declarations(e)
 	if was != nil && was != is {
-		content, _ := was.Parsed.File.Content()
+		content, _ := was.Parsed.File.Original().Content()
 		name := nameOf(was)
 		start, end := offsets(was, name.Pos(), name.End())
 		p.Old = &Place{was.Parsed.File.Path, content, start, end}
 	}
 	if is != nil && is.Parsed.File.Path == p.Path {
-		p.Content, _ = is.Parsed.File.Content()
+		p.Content, _ = is.Parsed.File.Original().Content()
 		name := nameOf(is)
 		p.Start, p.End = offsets(is, name.Pos(), name.End())
 		if was != is {
@@ -82,7 +82,7 @@ func (j *job) content(path string) []byte {
 // offsets are those of a part of a declaration in its file.
 func offsets(d *decl.Decl, from, to token.Pos) (start, end int) {
 	f := d.Parsed.Fset.File(from)
-	return f.Offset(from), f.Offset(to)
+	return d.Parsed.File.OriginalOffset(f.Offset(from)), d.Parsed.File.OriginalOffset(f.Offset(to))
 }
 
 // nameOf returns the identifier that a declaration declares.
@@ -110,7 +110,7 @@ func undo(was, is *decl.Decl) *Undo {
 		return nil
 	}
 	start, end := extent(was)
-	content, _ := was.Parsed.File.Content()
+	content, _ := was.Parsed.File.Original().Content()
 	u := &Undo{Text: string(content[start:end])}
 	u.Start, u.End = extent(is)
 	return u

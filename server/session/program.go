@@ -43,6 +43,7 @@ type program struct {
 	at       *reload.Generation          // what it runs
 	wrote    map[string]bool             // variables that code of earlier generations may have written
 	local    map[string]*analysis.LocalNumbers
+	named    analysis.TypeNames
 	cgos     map[string]cgoRun // by import path: what cgo made last
 }
 
@@ -190,6 +191,7 @@ func (p *program) newAnalysis(base *snapshot.Snapshot, index *analysis.Index) *a
 		Stray:     p.stray,
 		Written:   p.wasWritten,
 		Locals:    p.localNumbers,
+		TypeNames: p.typeNames,
 		Altered:   p.altered,
 		Cgo:       p.cgo,
 		Profiled:  p.profiled(),
@@ -360,8 +362,12 @@ func (p *program) compareWith(g *reload.Generation) {
 	if err != nil {
 		local = nil // as well
 	}
+	named, err := typeNamesIn(g.Manifest)
+	if err != nil {
+		named = nil
+	}
 	p.mu.Lock()
-	p.newer, p.at, p.wrote, p.local = newer, g, wrote, local
+	p.newer, p.at, p.wrote, p.local, p.named = newer, g, wrote, local, named
 	p.mu.Unlock()
 }
 
@@ -378,6 +384,13 @@ func (p *program) localNumbers(path string) *analysis.LocalNumbers {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.local[path]
+}
+
+// typeNames returns the types that go on under other names in the process at hand.
+func (p *program) typeNames() analysis.TypeNames {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.named
 }
 
 // scan returns the files as they are now.

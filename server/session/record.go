@@ -27,6 +27,9 @@ type recorded struct {
 
 	// Numbers are those of the types in functions of Package: analysis.LocalNumbers.
 	Numbers *analysis.LocalNumbers `json:"numbers,omitempty"`
+
+	// TypeNames are the types of Package that go on under other names: analysis.TypeNames.
+	TypeNames map[string]string `json:"typeNames,omitempty"`
 }
 
 // manifest begins to record what the process runs after the refresh, and returns what ends it: meanwhile the source is put
@@ -59,6 +62,9 @@ func (j *job) record(list []recorded) ([]byte, error) {
 		return nil, err
 	}
 	maps.Copy(locals, j.report.Locals)
+	for path, names := range j.report.TypeNames {
+		list = append(list, recorded{Package: path, TypeNames: names})
+	}
 	return encodeManifest(list, written, locals)
 }
 
@@ -69,7 +75,7 @@ func encodeManifest(list []recorded, written map[string]bool, locals map[string]
 	for path, n := range locals {
 		list = append(list, recorded{Package: path, Numbers: n})
 	}
-	slices.SortFunc(list, func(a, b recorded) int {
+	slices.SortStableFunc(list, func(a, b recorded) int {
 		return strings.Compare(a.Path+"\x00"+a.Package+"\x00"+a.Written, b.Path+"\x00"+b.Package+"\x00"+b.Written)
 	})
 	return json.Marshal(list)
@@ -109,6 +115,28 @@ func localsIn(manifest []byte) (map[string]*analysis.LocalNumbers, error) {
 	return locals, err
 }
 
+// typeNamesIn returns the types that go on under other names.
+func typeNamesIn(manifest []byte) (analysis.TypeNames, error) {
+	list, err := decodeManifest(manifest)
+	names := analysis.TypeNames{}
+	for _, r := range list {
+		if r.TypeNames != nil {
+			names[r.Package] = r.TypeNames
+		}
+	}
+	return names, err
+}
+
+// compared returns the source of a record as it is compared.
+func (p *program) compared(manifest []byte) (*snapshot.Snapshot, error) {
+	source, err := p.source(&reload.Generation{Manifest: manifest})
+	if err != nil {
+		return nil, err
+	}
+	names, err := typeNamesIn(manifest)
+	return names.Respelled(source), err
+}
+
 // rolledBack returns the manifest of a process that went back from one generation to the one before, and where code of the
 // one's source stands in that of the other.
 func (p *program) rolledBack(before, from []byte) ([]byte, []reload.LineMove, error) {
@@ -117,8 +145,8 @@ func (p *program) rolledBack(before, from []byte) ([]byte, []reload.LineMove, er
 		return nil, nil, err
 	}
 	var back []reload.LineMove
-	if was, err := p.source(&reload.Generation{Manifest: from}); err == nil {
-		if is, err := p.source(&reload.Generation{Manifest: before}); err == nil {
+	if was, err := p.compared(from); err == nil {
+		if is, err := p.compared(before); err == nil {
 			back = movedBetween(was, is)
 		}
 	} // else the next refresh does not find what it looks for, and says so
@@ -282,7 +310,7 @@ func (p *program) recordedSource(base *snapshot.Snapshot, manifest []byte) (*sna
 	var embedded []snapshot.EmbedChange
 	for _, r := range list {
 		switch {
-		case r.Written != "" || r.Numbers != nil:
+		case r.Written != "" || r.Numbers != nil || r.TypeNames != nil:
 		case r.Package != "":
 			c := snapshot.EmbedChange{Package: r.Package, Path: r.Path, Deleted: r.Hash == ""}
 			if r.Hash != "" {

@@ -20,7 +20,7 @@ type located struct {
 // had another number.
 func (j *job) oldFunc(path string, f analysis.Func) *located {
 	var same *located
-	for _, d := range decl.Load(j.old, path).Decls() {
+	for _, d := range decl.Load(j.report.Before, path).Decls() {
 		fn := d.Func()
 		switch {
 		case fn == nil || d.Name != f.ID.Name || d.Recv != f.ID.Recv:
@@ -42,7 +42,7 @@ func isInit(fn *types.Func) bool { return fn.Name() == "init" && fn.Signature().
 
 // oldVar finds the version of a variable's initialiser that the process ran.
 func (j *job) oldVar(path string, init analysis.Initializer) *located {
-	for _, d := range decl.Load(j.old, path).Decls() {
+	for _, d := range decl.Load(j.report.Before, path).Decls() {
 		if d.Kind == decl.Var && d.ID == init.ID {
 			return &located{d.Value(), d.Parsed.Syntax, d.Parsed.Fset}
 		}

@@ -31,7 +31,7 @@ func (l *linker) join() error {
 			l.calls = append(l.calls, t)
 		}
 	}
-	if len(l.roots)+len(l.req.Moves)+len(l.calls)+len(l.inits)+len(l.req.Methods) == 0 && len(l.joining) == 0 {
+	if len(l.roots)+len(l.req.Moves)+len(l.calls)+len(l.inits)+len(l.req.Methods) == 0 && len(l.joining) == 0 && !l.req.Renames {
 		return ErrNothing
 	}
 	return nil

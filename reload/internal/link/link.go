@@ -108,6 +108,7 @@ type Request struct {
 	Anew   Anew            // types among them that the process has otherwise
 	// Renamed are functions and variables that go on under another name: the old names by the new ones.
 	Renamed map[string]string
+	Renames bool // the source has other names: there is a patch even if it changes nothing
 	Moves   []LineMove
 	// Since returns where code stands in the new source that is as it was built: what is linked in from the build's
 	// objects has the lines that it had then. It is called often. Nil: nothing has moved since.

@@ -159,15 +159,15 @@ func (g *program) remove(kinds ...kind) bool {
 // rename gives a declaration another name, exports it or the opposite.
 func rename(g *program) bool {
 	d := g.some(function, function, method, generic, maker, constant, counted, state, table, hook)
-	if g.chance(12) {
+	if g.chance(2) {
 		d = g.some(structure, container, behaviour)
 	}
 	if d == nil {
 		return false
 	}
 	g.note("rename", d)
-	if d.kind == method || d.kind == structure || d.kind == container {
-		d.life++ // values that bind a method, and those of a type, belong to the old name
+	if d.kind == method {
+		d.life++ // values that bind it belong to the old name
 	}
 	switch c := d.name[0]; {
 	case d.name != asked && g.chance(3) && c >= 'a':

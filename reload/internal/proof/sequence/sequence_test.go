@@ -41,8 +41,8 @@ type version struct {
 type tally struct {
 	sync.Mutex
 	hot, caveat, refused int
-	rollbacks, onceMore  int // once more: refused after a rollback
-	reasons              map[string]int
+	rollbacks, onceMore  int            // once more: refused after a rollback
+	reasons, live        map[string]int // codes and kinds of edits: that refused a step, and that went live
 	versions             []*version
 }
 
@@ -66,7 +66,7 @@ func TestSequences(t *testing.T) {
 }
 
 func sequences(t *testing.T, toolchain string, from, to int) {
-	all := &tally{reasons: map[string]int{}}
+	all := &tally{reasons: map[string]int{}, live: map[string]int{}}
 	for first := from; first < to; first += batch {
 		last := min(first+batch, to)
 		t.Run(fmt.Sprintf("%d-%d", first, last-1), func(t *testing.T) {
@@ -96,6 +96,9 @@ func sequences(t *testing.T, toolchain string, from, to int) {
 	total := all.hot + all.caveat + all.refused
 	t.Logf("%d steps: hot %d, caveat %d, refused %d; hot or caveat %.0f%%; %d rolled back and made again, of which %d were refused then",
 		total, all.hot, all.caveat, all.refused, 100*float64(all.hot+all.caveat)/float64(max(total, 1)), all.rollbacks, all.onceMore)
+	for _, kind := range slices.Sorted(maps.Keys(all.live)) {
+		t.Logf("%5d live of %s", all.live[kind], kind)
+	}
 	for _, reason := range slices.Sorted(maps.Keys(all.reasons)) {
 		t.Logf("%5d refused for %s", all.reasons[reason], reason)
 	}
@@ -136,6 +139,7 @@ type run struct {
 	frozen  map[string]map[string]string // tables that keep a value which is not their initialiser's
 	stuck   map[string]int               // func values that keep their old code, as the tool said: those kept before that time
 	names   map[string][]string          // by what stuck says of, all names that a declaration has had
+	called  map[string]called            // types, by package and number
 	gen     int
 }
 
@@ -152,7 +156,7 @@ func (r *run) program(edits []uint64) (*program, []string) {
 func sequence(t *testing.T, toolchain, dir string, seed uint64, all *tally) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	r := &run{t: t, ctx: ctx, seed: seed, frozen: map[string]map[string]string{}, stuck: map[string]int{}, names: map[string][]string{}}
+	r := &run{t: t, ctx: ctx, seed: seed, frozen: map[string]map[string]string{}, stuck: map[string]int{}, names: map[string][]string{}, called: map[string]called{}}
 	live := filepath.Join(dir, "live")
 	r.w = drive.NewWorkspace(t, live, toolchain, "GODEBUG=clobberfree=1,invalidptr=1")
 	r.put(live, nil)
@@ -182,6 +186,7 @@ func sequence(t *testing.T, toolchain, dir string, seed uint64, all *tally) {
 			all.refused++
 			for _, reason := range reasons(a) {
 				all.reasons[reason]++
+				t.Logf("%s: refused for %s", what, reason)
 			}
 			all.Unlock()
 			r.same(what+", refused", before)
@@ -193,11 +198,14 @@ func sequence(t *testing.T, toolchain, dir string, seed uint64, all *tally) {
 			if a.Generation != r.gen {
 				t.Fatalf("%s: want generation %d: %v\n%s", what, r.gen, a, r.p.Stderr)
 			}
-			applied, frozen, stuck := r.applied, r.frozen, r.stuck
+			applied, frozen, stuck, called := r.applied, r.frozen, r.stuck, r.called
 			r.applied = edits
 			after := r.record(filepath.Join(dir, fmt.Sprint(step)), before, a.Edits)
 			all.Lock()
 			all.versions = append(all.versions, after)
+			for _, e := range a.Edits {
+				all.live[e.Code+" "+e.Kind]++
+			}
 			if slices.ContainsFunc(a.Edits, func(e drive.Edit) bool { return e.Verdict == "caveat" }) {
 				all.caveat++
 			} else {
@@ -215,7 +223,7 @@ func sequence(t *testing.T, toolchain, dir string, seed uint64, all *tally) {
 				}
 				all.Unlock()
 				if !again {
-					r.applied, r.frozen, r.stuck = applied, frozen, stuck
+					r.applied, r.frozen, r.stuck, r.called = applied, frozen, stuck, called
 					r.put(live, r.applied)
 					continue
 				}
@@ -379,6 +387,7 @@ func (r *run) record(dir string, before *version, edits []drive.Edit) *version {
 	r.freeze(g, before, v, edits)
 	r.stick(g, edits)
 	v.stuck = r.stuck
+	says := r.call(g, edits)
 	files, err := g.source(unplaced, "mainly")
 	if err != nil {
 		r.t.Fatal(err)
@@ -395,19 +404,56 @@ func (r *run) record(dir string, before *version, edits []drive.Edit) *version {
 			}
 		}
 		files[dir+"bring.go"] = text + "}\n"
+		if len(says) > 0 {
+			files[dir+"help.go"] = strings.Replace(strings.Replace("package "+clause+"\n"+help, typeNames, renaming(says), 1), "\"strings\"", "\"regexp\"\n\t\"strings\"", 1)
+		}
 	}
 	files["answer.go"] = answers("mainly", unplaced)
 	v.files = files
 	return v
 }
 
+// called is what a type is called.
+type called struct{ source, process string }
+
+// call notes what the process calls types: one that was renamed has the name that it had, where the tool says so. It returns
+// those that have another name in the source: what they are called, by what a fresh build says.
+func (r *run) call(g *program, edits []drive.Edit) map[string]string {
+	r.called = maps.Clone(r.called)
+	says := map[string]string{}
+	for _, p := range g.pkgs {
+		path := module + p.name
+		if p.name == mainName {
+			path = mainName
+		}
+		for _, d := range p.all(structure, container, behaviour) {
+			key := fmt.Sprint(p.name, ".", d.id)
+			renamed := slices.ContainsFunc(edits, func(e drive.Edit) bool { return e.Decl == path+"."+d.name && e.Code == "LMD0307" })
+			c := r.called[key]
+			if c.source != d.name && !renamed {
+				c.process = d.name
+			}
+			c.source = d.name
+			r.called[key] = c
+			if c.process != c.source {
+				says[p.name+"."+c.source] = p.name + "." + c.process
+			}
+		}
+	}
+	return says
+}
+
 // goOn are the codes that say of func values that they go on with the old body: those of deleted functions, as which a
 // generic one counts that has another name, and of function literals that do not go on.
 var goOn = []string{"LMD0102", "LMD0202", "LMD0203", "LMD0204", "LMD0205"}
 
+// typeDeleted is the code of a type that went, as one counts that has another name and is not known again.
+const typeDeleted = "LMD0306"
+
 // stick notes which func values do not go on, as the tool said of the declarations that they stand in.
 func (r *run) stick(g *program, edits []drive.Edit) {
 	r.stuck = maps.Clone(r.stuck)
+	gone := map[*decl]bool{}
 	for _, p := range g.pkgs {
 		path := module + p.name
 		if p.name == mainName {
@@ -424,7 +470,24 @@ func (r *run) stick(g *program, edits []drive.Edit) {
 					if slices.Contains(r.names[key], e.Decl) && slices.Contains(goOn, e.Code) {
 						r.stuck[fmt.Sprintf("%s life %d", key, d.lives())] = r.epochs
 					}
+					if slices.Contains(r.names[key], e.Decl) && e.Code == typeDeleted {
+						gone[d] = true
+					}
 				}
+			}
+		}
+	}
+	// Values of a type that was deleted, under whatever name it is there again, are of that one.
+	for _, d := range g.all(structure, container, method) {
+		for t := d; t != nil; {
+			if gone[t] {
+				key := fmt.Sprintf("%s.%s%d life %d", d.pkg.name, letters[d.kind], d.id, d.lives())
+				r.stuck[key], r.stuck[key+" *"] = r.epochs, r.epochs
+			}
+			if t.recv != nil {
+				t = t.recv
+			} else {
+				t = t.embedded()
 			}
 		}
 	}

@@ -324,8 +324,26 @@ func apply(f func(int) int, n int) int { return f(n) }
 
 func among(i int, list ...any) any { return list[abs(i)%len(list)] }
 
-func typeName(v any) string { return strings.ReplaceAll(fmt.Sprintf("%T", v), "mainly.", "main.") }
+` + typeNames
+
+const typeNames = `func typeName(v any) string { return strings.ReplaceAll(fmt.Sprintf("%T", v), "mainly.", "main.") }
 `
+
+// renaming is typeNames for a fresh build of what a process calls by other names.
+func renaming(names map[string]string) string {
+	return fmt.Sprintf(`func typeName(v any) string {
+	name := strings.ReplaceAll(fmt.Sprintf("%%T", v), "mainly.", "main.")
+	return regexp.MustCompile("\\w+\\.\\w+").ReplaceAllStringFunc(name, func(name string) string {
+		if called := names[name]; called != "" {
+			return called
+		}
+		return name
+	})
+}
+
+var names = %#v
+`, names)
+}
 
 // loop is the program's main; answer.go is in the fresh build too.
 const loop = `package main
