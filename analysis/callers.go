@@ -7,6 +7,7 @@ import (
 
 	"github.com/limeade-go/limeade/analysis/decl"
 	"github.com/limeade-go/limeade/analysis/facts"
+	"github.com/limeade-go/limeade/analysis/snapshot"
 )
 
 // Callers returns the link names of all functions whose machine code may have a direct call of a declared function or
@@ -149,4 +150,20 @@ func (r *Report) Include(ctx context.Context, names ...string) error {
 	}
 	r.Recompile = sets
 	return nil
+}
+
+// Gone reports whether a function or method, by link name, is in the source of the build and not in the new one.
+func (r *Report) Gone(name string) bool {
+	c := r.comparison
+	for _, p := range c.built.Packages() {
+		if !p.Local || facts.LinkPath(p.Path, p.Name) != packagePart(name) || c.new.Package(p.Path) == nil {
+			continue
+		}
+		had := func(snap *snapshot.Snapshot) bool {
+			d := declOf(snap, p.Path, name)
+			return d != nil && d.Func() != nil
+		}
+		return had(c.built) && !had(c.new)
+	}
+	return false
 }

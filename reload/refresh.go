@@ -103,7 +103,7 @@ func (p *Program) Prepare(ctx context.Context, proc *Process, from *Generation, 
 		out.result, err = link.Link(&link.Request{
 			Host: host, State: from.state.At(proc.ArenaNext), Stubs: c.stubs, Funcs: c.decls, Leaky: difference(leaky, fresh), Fresh: fresh, New: setOf(req.New), Anew: link.Anew(req.Anew), Renamed: req.Renamed, Renames: req.Renames, Makers: leaks.makers, Tight: tight,
 			Moves: moves, Since: since, Pairs: p.recordedPairs(req.Pairs, leaks.apart), Literals: p.recordedLiterals(req.Literals),
-			Brief: func(name string) bool { return p.isBrief(ctx, known, name) }, Stale: req.Stale, Methods: methodTables(req),
+			Brief: func(name string) bool { return p.isBrief(ctx, known, name) }, Stale: req.Stale, Gone: req.Gone, Methods: methodTables(req),
 			Built: p.signature,
 		})
 		out.outcome.Link += time.Since(start)

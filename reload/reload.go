@@ -73,6 +73,10 @@ type Request struct {
 	// that of code inlined into it, changed in this or an earlier refresh.
 	Stale func(decl string) bool
 
+	// Gone reports whether a function or method, by link name, is in the source of the build and not in the new one. It may be
+	// nil.
+	Gone func(decl string) bool
+
 	// Inlined extends a request by the functions in which the given ones may be inlined, which the compiler found it
 	// can do with their new code; nil if it has all of them. It may be nil.
 	Inlined func(decls []string) (*Request, error)

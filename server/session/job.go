@@ -377,6 +377,7 @@ func (j *job) request(ctx context.Context) (*reload.Request, error) {
 			return j.request(ctx)
 		},
 		Stale: func(decl string) bool { return stale[decl] },
+		Gone:  j.report.Gone,
 		Moves: moves(j.report.Lines),
 		Since: j.movedSince,
 		New:   j.report.New,

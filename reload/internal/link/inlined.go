@@ -1,6 +1,7 @@
 package link
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -53,6 +54,9 @@ func (l *linker) checkInlined() error {
 			if _, replaced := l.state.Bodies[entry]; replaced || l.endsByItself(s.Name()) || l.isOrphan(entry) {
 				continue
 			}
+			if l.isGone(s) {
+				continue // whoever has it goes on with the code that it has, as was said when it was deleted
+			}
 			known := false
 			for _, of := range owners(s.Name()) {
 				if !strings.HasPrefix(of, "go:") && !l.funcs[of] {
@@ -75,4 +79,17 @@ func (l *linker) checkInlined() error {
 func (l *linker) endsByItself(name string) bool {
 	bound, isBound := strings.CutSuffix(name, "-fm")
 	return RunsAtStart(name) || transient.MatchString(name) || isInitialiserLiteral(name) || isBound && l.req.New[bound]
+}
+
+// isGone reports whether a function of the build is of a declaration that the source does not have any more.
+func (l *linker) isGone(s object.Sym) bool {
+	if l.req.Gone == nil || l.isWrapper(s) {
+		return false
+	}
+	for _, of := range owners(s.Name()) {
+		if l.funcs[of] || slices.Contains(slices.Collect(maps.Values(l.req.Renamed)), of) {
+			return false
+		}
+	}
+	return slices.ContainsFunc(owners(s.Name()), l.req.Gone)
 }

@@ -119,6 +119,8 @@ type Request struct {
 	// Brief reports whether closures of a function literal, by the name that it has in its own function, never outlive the
 	// code that makes them.
 	Brief func(name string) bool
+	// Gone reports whether the build's source has a function that the new source has not. It may be nil.
+	Gone  func(decl string) bool
 	Stale func(name string) bool // whether the build's object of this declaration is out of date
 	// Built returns the parameters and results of a function as the build has it, by link name; "" for what it does not
 	// know. It may be nil.
