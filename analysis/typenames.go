@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"context"
+	"go/types"
 	"iter"
 	"maps"
 	"slices"
@@ -108,7 +109,9 @@ func (s *Session) compare(ctx context.Context, old, new *snapshot.Snapshot, draf
 			return nil, err
 		}
 	}
-	c.report.TypeNames = names.with(renamed)
+	if c.report.TypeNames = names.with(renamed); len(lost) == 0 && len(c.report.TypeNames) > 0 {
+		c.leftOver()
+	}
 	c.report.TypesRenamed = !maps.EqualFunc(c.report.TypeNames, had, maps.Equal)
 	c.hideNames(had.with(renamed))
 	for t, old := range renamed.all() {
@@ -130,6 +133,28 @@ func (s *Session) compare(ctx context.Context, old, new *snapshot.Snapshot, draf
 	edit.Sort(c.report.Edits)
 	sortErrors(c.report.Errors)
 	return c, nil
+}
+
+// leftOver reports where source has an old name that is none any more.
+func (c *comparison) leftOver() {
+	names := c.report.TypeNames
+	for _, p := range c.changed {
+		if p.checked == nil {
+			continue
+		}
+		for id, obj := range p.checked.Info.Uses {
+			t, ok := obj.(*types.TypeName)
+			if !ok || t.Pkg() == nil || names.inSource(t.Pkg().Path(), t.Name()) == t.Name() || t.Parent() != t.Pkg().Scope() {
+				continue
+			}
+			at := p.checked.Fset.PositionFor(id.Pos(), false)
+			f := p.new.Package.File(at.Filename)
+			if f == nil || f.Respells(at.Offset) {
+				continue
+			}
+			c.report.Errors = append(c.report.Errors, sourceError(at, "undefined: "+t.Name(), c.new.Rel))
+		}
+	}
 }
 
 // taking returns source in which renamed types have the names that they had, too. It leaves out those that cannot have them,

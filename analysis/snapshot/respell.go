@@ -54,6 +54,19 @@ func (f *File) OriginalOffset(offset int) int {
 	return offset - longer
 }
 
+// Respells reports whether an offset of f's content is in a word that the original does not have.
+func (f *File) Respells(offset int) bool {
+	longer := 0
+	for _, w := range f.words {
+		start := w.Start + longer
+		if start <= offset && offset < start+len(w.Text) {
+			return true
+		}
+		longer += len(w.Text) - (w.End - w.Start)
+	}
+	return false
+}
+
 // OriginalColumn returns the column, from 1, of the original that a place in f's content has.
 func (f *File) OriginalColumn(line, column int) int {
 	if f.original == nil || line < 1 || column < 1 {
