@@ -23,7 +23,7 @@ const (
 // A rename is a declaration that went and one that came, which is the same but for its name.
 type rename struct {
 	old, new *decl.Decl
-	alike    float64 // how much of their bodies is
+	alike    float64 // how much of them is: at most 1
 }
 
 // renames finds declarations that came and ones that went and are the same but for the name. Each is matched once,
@@ -45,18 +45,16 @@ func (k *classifier) renames() {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b rename) int { return cmp.Compare(b.alike, a.alike) })
-	for i, r := range list {
-		if k.renamed[r.old] || k.renamed[r.new] {
+	matched := make(map[*decl.Decl]bool)
+	for _, r := range list {
+		if matched[r.old] || matched[r.new] {
 			continue
 		}
-		k.renamed[r.old], k.renamed[r.new] = true, true
-		if slices.ContainsFunc(list, func(o rename) bool { return (o.old == r.old) != (o.new == r.new) && o.alike == r.alike }) {
-			delete(k.renamed, r.old)
-			delete(k.renamed, r.new)
-			list[i].alike = 0
-			continue
+		matched[r.old], matched[r.new] = true, true
+		if !slices.ContainsFunc(list, func(o rename) bool { return (o.old == r.old) != (o.new == r.new) && o.alike == r.alike }) {
+			k.renamed[r.old], k.renamed[r.new] = true, true
+			k.rename(r)
 		}
-		k.rename(r)
 	}
 }
 
@@ -133,10 +131,7 @@ func (k *classifier) alike(old, new *decl.Decl) float64 {
 		}
 		return 1
 	case decl.Type:
-		if old.IsAlias() || new.IsAlias() || old.TypeMeaning() != new.TypeMeaning() {
-			return 0
-		}
-		return 1
+		return k.alikeTypes(old, new)
 	}
 	if old.IsGeneric() || old.Func().Body == nil || new.Func().Body == nil || before == nil || after == nil || before.Type != after.Type {
 		return 0
@@ -152,6 +147,65 @@ func (k *classifier) alike(old, new *decl.Decl) float64 {
 		return 0
 	}
 	return overlap(a, b)
+}
+
+// alikeTypes says how much of two types is the same. What they are declared as has to be: but that says little, as many are
+// declared alike. So does what else knows them by name: their methods, and what else of the changed packages has the name in
+// it, and differs in nothing but that.
+func (k *classifier) alikeTypes(old, new *decl.Decl) float64 {
+	renamed := func(name string) bool { return k.came(name) || k.went(name) }
+	declared := func(d *decl.Decl) decl.Hash { return decl.HashNameless(d.Node.(*ast.TypeSpec).Type, false, renamed) }
+	if old.IsAlias() || new.IsAlias() || declared(old) != declared(new) {
+		return 0
+	}
+	same, all := 0.0, 0.0
+	for _, p := range k.changed {
+		if p.delta == nil {
+			continue
+		}
+		now := make(map[decl.ID]*decl.Decl)
+		for _, d := range p.new.Decls() {
+			now[d.ID] = d
+		}
+		for _, was := range p.old.Decls() {
+			id := was.ID
+			own := p == k.p && id.Recv == old.Name
+			if own {
+				id.Recv = new.Name
+			}
+			is := now[id]
+			if was == old || is == nil && !own || !mentions(was.Node, old.Name) || is != nil && decl.HashNode(was.Node) == decl.HashNode(is.Node) {
+				continue
+			}
+			equal := func(nameless func(string) bool) bool {
+				return is != nil && decl.HashNameless(was.Node, p != k.p, nameless) == decl.HashNameless(is.Node, p != k.p, nameless)
+			}
+			switch all++; {
+			case equal(func(name string) bool { return name == old.Name || name == new.Name }):
+				same++
+			case equal(renamed):
+				same += 0.5
+			}
+		}
+	}
+	switch {
+	case all == 0:
+		return similarBodies
+	case same == 0:
+		return 0
+	}
+	return similarBodies + (1-similarBodies)*same/all
+}
+
+// mentions reports whether a tree has a name in it.
+func mentions(n ast.Node, name string) bool {
+	found := false
+	ast.Inspect(n, func(n ast.Node) bool {
+		id, ok := n.(*ast.Ident)
+		found = found || ok && id.Name == name
+		return !found
+	})
+	return found
 }
 
 // tokens returns the words of a function's body, with its own name taken out.

@@ -16,15 +16,15 @@ import (
 
 // Respelled returns the source of a process that has these names, with them in place of those that the source has.
 func (n TypeNames) Respelled(source *snapshot.Snapshot) *snapshot.Snapshot {
-	respelled, _ := n.respell(source)
+	respelled, _, _ := n.respell(source)
 	return respelled
 }
 
 // respell returns source in which types have the names that the process has, and for those that cannot have them the reason.
-// Where the source's own name has to stay, an alias stands for it: what a struct embeds has that as a field's name, and in a
+// leftOver are places where it has one of these names itself, which is undefined then. Where the source's own name has to stay, an alias stands for it: what a struct embeds has that as a field's name, and in a
 // function that declares the one name or the other itself it is not looked up what is meant.
-func (n TypeNames) respell(source *snapshot.Snapshot) (*snapshot.Snapshot, map[typeName]string) {
-	refused := make(map[typeName]string)
+func (n TypeNames) respell(source *snapshot.Snapshot) (respelled *snapshot.Snapshot, refused map[typeName]string, leftOver []SourceError) {
+	refused = make(map[typeName]string)
 	spelled := make(map[*snapshot.File]*spelling)
 	aliases := make(map[typeName]bool)
 	for _, p := range source.Packages() {
@@ -34,6 +34,14 @@ func (n TypeNames) respell(source *snapshot.Snapshot) (*snapshot.Snapshot, map[t
 		for _, f := range decl.Load(source, p.Path).Files {
 			if s := n.spell(source, p, f); s != nil {
 				spelled[f.Parsed.File] = s
+				maps.Copy(refused, s.refused)
+				for _, x := range s.leftOver {
+					at := x.Pos()
+					if sel, ok := x.(*ast.SelectorExpr); ok {
+						at = sel.Sel.Pos() // as go/types has it
+					}
+					leftOver = append(leftOver, sourceError(f.Parsed.Fset.PositionFor(at, false), "undefined: "+types.ExprString(x), source.Rel))
+				}
 				for t := range s.left {
 					aliases[t] = true
 				}
@@ -50,7 +58,7 @@ func (n TypeNames) respell(source *snapshot.Snapshot) (*snapshot.Snapshot, map[t
 		for t, d := range s.declared {
 			switch {
 			case aliases[t] && d.generic:
-				refused[t] = "it is generic, and its new name is also that of a field or of a variable where it is used"
+				refused[t] = "it is generic, and both names are in use for something else, too"
 			case aliases[t]:
 				s.words = append(s.words, d.alias)
 			}
@@ -59,7 +67,7 @@ func (n TypeNames) respell(source *snapshot.Snapshot) (*snapshot.Snapshot, map[t
 			files[f] = s.file(f)
 		}
 	}
-	return source.Replacing(files), refused
+	return source.Replacing(files), refused, leftOver
 }
 
 // obstacle says why a type of a package cannot have an old name; "" if it can.
@@ -98,6 +106,8 @@ type spelling struct {
 	words    []snapshot.Word
 	left     map[typeName]bool // types that have the source's own name somewhere
 	declared map[typeName]declaredType
+	refused  map[typeName]string
+	leftOver []ast.Expr // old names
 }
 
 // A declaredType is one that the file declares.
@@ -118,27 +128,35 @@ func (s *spelling) file(f *snapshot.File) *snapshot.File {
 type speller struct {
 	spelling
 	tokens *token.File
-	path   string            // of the package
-	own    map[string]string // names of its types
-	quals  map[string]string // paths of packages by the names that the file has for them
-	names  TypeNames         // of these packages
-	bound  map[string]bool   // names that what is looked at declares itself
+	path   string                     // of the package
+	old    map[string]map[string]bool // names that the process has for types, by package path
+	own    map[string]string          // names of its types
+	quals  map[string]string          // paths of packages by the names that the file has for them
+	names  TypeNames                  // of these packages
+	bound  map[string]bool            // names that what is looked at declares itself
 }
 
 // spell says how a file is respelled; nil if it has nothing to do with any name.
 func (n TypeNames) spell(source *snapshot.Snapshot, p *snapshot.Package, f *decl.File) *spelling {
 	s := &speller{
-		spelling: spelling{left: make(map[typeName]bool), declared: make(map[typeName]declaredType)},
+		spelling: spelling{left: make(map[typeName]bool), declared: make(map[typeName]declaredType), refused: make(map[typeName]string)},
+		old:      make(map[string]map[string]bool),
 		tokens:   f.Parsed.Fset.File(f.Parsed.Syntax.FileStart), path: p.Path, own: n[p.Path], quals: make(map[string]string), names: n,
 	}
 	content, _ := f.Parsed.File.Content()
 	mentions := func(of map[string]string) bool {
-		for name := range of {
-			if bytes.Contains(content, []byte(name)) {
+		for name, old := range of {
+			if bytes.Contains(content, []byte(name)) || bytes.Contains(content, []byte(old)) {
 				return true
 			}
 		}
 		return false
+	}
+	for path, of := range n {
+		s.old[path] = make(map[string]bool)
+		for _, old := range of {
+			s.old[path][old] = of[old] == ""
+		}
 	}
 	found := mentions(s.own)
 	for _, imp := range f.Imports {
@@ -148,11 +166,16 @@ func (n TypeNames) spell(source *snapshot.Snapshot, p *snapshot.Package, f *decl
 		}
 		found = true
 		name := importedAs(decl.Source{Package: p, Names: decl.Load(source, p.Path).Names}, imp)
-		if name == "." || usesC(p) { // files that cgo writes anew stay as they are
+		switch {
+		case name == ".":
+			for name := range n[path] {
+				s.refused[typeName{path, name}] = "package " + p.Path + " imports all names of its package"
+			}
+		case usesC(p): // files that cgo writes anew stay as they are
 			for name := range n[path] {
 				s.left[typeName{path, name}] = true
 			}
-		} else {
+		default:
 			s.quals[name] = path
 		}
 	}
@@ -334,6 +357,8 @@ func (s *speller) walk(n ast.Node) {
 func (s *speller) ident(id *ast.Ident) {
 	old := s.own[id.Name]
 	switch {
+	case s.old[s.path][id.Name] && !s.bound[id.Name]:
+		s.leftOver = append(s.leftOver, id)
 	case old == "":
 	case s.bound[id.Name] || s.bound[old]:
 		s.left[typeName{s.path, id.Name}] = true
@@ -355,6 +380,8 @@ func (s *speller) selector(x *ast.SelectorExpr) {
 		if path != "" && old != "" {
 			s.left[typeName{path, x.Sel.Name}] = true
 		}
+	case s.old[path][x.Sel.Name] && ast.IsExported(x.Sel.Name):
+		s.leftOver = append(s.leftOver, x)
 	case old == "":
 	case !ast.IsExported(old):
 		s.left[typeName{path, x.Sel.Name}] = true
@@ -381,10 +408,14 @@ func (s *speller) embedded(x ast.Expr) {
 	case *ast.Ident:
 		if s.own[x.Name] != "" {
 			s.left[typeName{s.path, x.Name}] = true
+		} else {
+			s.ident(x)
 		}
 	case *ast.SelectorExpr:
 		if id, ok := x.X.(*ast.Ident); ok && s.names[s.quals[id.Name]][x.Sel.Name] != "" {
 			s.left[typeName{s.quals[id.Name], x.Sel.Name}] = true
+		} else {
+			s.selector(x)
 		}
 	}
 }

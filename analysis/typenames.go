@@ -72,7 +72,7 @@ func (n TypeNames) still(snap *snapshot.Snapshot) TypeNames {
 	kept := make(TypeNames)
 	for path, of := range n {
 		for _, d := range decl.Load(snap, path).Decls() {
-			if old := of[d.Name]; old != "" && d.Kind == decl.Type {
+			if old := of[d.Name]; old != "" && d.Kind == decl.Type && !d.IsAlias() {
 				kept.add(typeName{path, d.Name}, old)
 			}
 		}
@@ -87,9 +87,9 @@ func (s *Session) compare(ctx context.Context, old, new *snapshot.Snapshot, draf
 	if s.env.TypeNames != nil {
 		had = s.env.TypeNames()
 	}
-	before, _ := had.respell(old)
+	before := had.Respelled(old)
 	names := had.still(new)
-	after, lost := names.respell(new)
+	after, lost, leftOver := names.respell(new)
 	if len(lost) > 0 {
 		after = new // of which nothing becomes live
 	}
@@ -99,43 +99,54 @@ func (s *Session) compare(ctx context.Context, old, new *snapshot.Snapshot, draf
 	}
 	renamed, unfit := make(TypeNames), make(map[typeName]string)
 	for len(lost) == 0 {
-		more, others, after := names.with(renamed).taking(c.renamedTypes(), new)
-		maps.Copy(unfit, others)
-		if len(more) == 0 {
+		more := c.renamedTypes()
+		maps.Copy(unfit, names.with(renamed).unfit(more, new))
+		if more = more.without(unfit); len(more) == 0 {
 			break
 		}
 		renamed = renamed.with(more)
+		after, _, leftOver = names.with(renamed).respell(new)
 		if c, err = s.compareAs(ctx, before, after, draft, wishes); err != nil { // which may show that more were
 			return nil, err
 		}
 	}
-	if c.report.TypeNames = names.with(renamed); len(lost) == 0 && len(c.report.TypeNames) > 0 {
+	if c.report.TypeNames = names.with(renamed); len(lost) > 0 {
+		leftOver = nil
+	} else if len(c.report.TypeNames) > 0 {
 		c.leftOver()
 	}
 	c.report.TypesRenamed = !maps.EqualFunc(c.report.TypeNames, had, maps.Equal)
-	c.hideNames(had.with(renamed))
+	c.hideAliases(had.with(renamed))
 	for t, old := range renamed.all() {
 		c.sayName(edit.TypeRenamed, t, old, had.inSource(t.path, old))
 	}
 	for t, old := range had.all() {
 		switch {
 		case lost[t] != "":
+			c.report.Edits = slices.DeleteFunc(c.report.Edits, func(e edit.Edit) bool { return e.Kind == edit.TypeReplaced && e.Decl == c.linkName(t.path, t.name) })
 			c.sayName(edit.TypeReplaced, t, old, old)
 			c.addReason(t, lost[t])
 		case names[t.path][t.name] == "":
-			c.sayName(edit.Respelled, typeName{t.path, old}, old, t.name) // if there is such a type
+			if d := typeOf(new, t.path, old); d != nil && c.report.TypeNames.inSource(t.path, old) == old {
+				c.sayName(edit.Respelled, typeName{t.path, old}, old, t.name)
+			}
 		}
 	}
 	for t, why := range unfit {
 		c.addReason(t, why)
 	}
 	c.inOriginal()
+	for _, e := range leftOver {
+		if !slices.ContainsFunc(c.report.Errors, func(o SourceError) bool { return o.File == e.File && o.Line == e.Line }) {
+			c.report.Errors = append(c.report.Errors, e)
+		}
+	}
 	edit.Sort(c.report.Edits)
 	sortErrors(c.report.Errors)
 	return c, nil
 }
 
-// leftOver reports where source has an old name that is none any more.
+// leftOver reports where source has an old name that is none any more, and where what else has it makes respell not tell.
 func (c *comparison) leftOver() {
 	names := c.report.TypeNames
 	for _, p := range c.changed {
@@ -157,21 +168,21 @@ func (c *comparison) leftOver() {
 	}
 }
 
-// taking returns source in which renamed types have the names that they had, too. It leaves out those that cannot have them,
-// and says why.
-func (n TypeNames) taking(renamed TypeNames, snap *snapshot.Snapshot) (TypeNames, map[typeName]string, *snapshot.Snapshot) {
-	unfit := make(map[typeName]string)
-	for {
-		respelled, more := n.with(renamed).respell(snap)
-		if len(more) == 0 {
-			return renamed, unfit, respelled
+// unfit says of which renamed types the source cannot have the names that they had, and why.
+func (n TypeNames) unfit(renamed TypeNames, source *snapshot.Snapshot) map[typeName]string {
+	_, refused, _ := n.with(renamed).respell(source)
+	return refused
+}
+
+// without returns n without some types.
+func (n TypeNames) without(some map[typeName]string) TypeNames {
+	rest := make(TypeNames)
+	for t, old := range n.all() {
+		if some[t] == "" {
+			rest.add(t, old)
 		}
-		for t, why := range more {
-			delete(renamed[t.path], t.name)
-			unfit[t] = why
-		}
-		renamed = renamed.with(nil)
 	}
+	return rest
 }
 
 // renamedTypes returns the types that were renamed, and of which there may be values: the names that the process has.
@@ -206,29 +217,42 @@ func (r *Report) goesOnAs(name string) string {
 	return name
 }
 
-// hideNames takes out the edits of names that only stand for others.
-func (c *comparison) hideNames(names TypeNames) {
+// hideAliases takes out the edits of aliases that respelled source has.
+func (c *comparison) hideAliases(names TypeNames) {
 	hidden := make(map[string]bool)
 	for t := range names.all() {
 		if c.new.Package(t.path) != nil {
 			hidden[c.linkName(t.path, t.name)] = true
 		}
 	}
-	c.report.Edits = slices.DeleteFunc(c.report.Edits, func(e edit.Edit) bool { return hidden[e.Decl] })
+	c.report.Edits = slices.DeleteFunc(c.report.Edits, func(e edit.Edit) bool {
+		return hidden[e.Decl] && (e.Kind == edit.TypeAdded || e.Kind == edit.TypeDeleted)
+	})
+}
+
+// typeOf returns a type of a snapshot, nil if it has none.
+func typeOf(snap *snapshot.Snapshot, path, name string) *decl.Decl {
+	for _, d := range decl.Load(snap, path).Decls() {
+		if d.Kind == decl.Type && d.Name == name && !d.IsAlias() {
+			return d
+		}
+	}
+	return nil
 }
 
 // sayName adds an edit of a type that the process has under an old name, and that was something else in the source.
 func (c *comparison) sayName(kind edit.Kind, t typeName, old, was string) {
-	for _, d := range decl.Load(c.new, t.path).Decls() {
-		if d.Kind != decl.Type || d.IsAlias() || d.Name != old && d.Name != t.name {
-			continue
-		}
-		if was != old && t.name != old {
-			was += ", which the program calls " + old
-		}
-		c.add(kind, c.linkName(t.path, t.name), placeOf(d), "it was "+was)
+	d := typeOf(c.new, t.path, t.name)
+	if d == nil {
+		d = typeOf(c.new, t.path, old)
+	}
+	if d == nil {
 		return
 	}
+	if was != old && t.name != old {
+		was += ", which the program calls " + old
+	}
+	c.add(kind, c.linkName(t.path, t.name), placeOf(d), "it was "+was)
 }
 
 // addReason says why a renamed type cannot go on under its old name.

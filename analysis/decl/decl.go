@@ -186,19 +186,6 @@ func (d *Decl) ValueMeaning(name func(ast.Expr) string) Hash {
 	return Hash(h.sum)
 }
 
-// TypeMeaning returns the fingerprint of what a type is declared as, in which it goes by no name.
-func (d *Decl) TypeMeaning() Hash {
-	h := newHasher()
-	h.meaning = func(x ast.Expr) string {
-		if id, ok := x.(*ast.Ident); ok && id.Name == d.Name {
-			return "·"
-		}
-		return ""
-	}
-	h.node(d.Node.(*ast.TypeSpec).Type)
-	return Hash(h.sum)
-}
-
 // Position returns where d is, without regard to //line directives.
 func (d *Decl) Position() token.Position { return d.Parsed.Fset.PositionFor(d.Pos, false) }
 

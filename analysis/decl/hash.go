@@ -310,3 +310,30 @@ func positions(n ast.Node, f func(token.Pos)) {
 		return true
 	})
 }
+
+// HashNameless is HashNode of a tree in which some names stand for nothing, wherever they may be a type's: not as those of
+// fields, nor behind a dot unless types of another package are meant.
+func HashNameless(n ast.Node, qualified bool, nameless func(name string) bool) Hash {
+	kept := make(map[ast.Expr]bool)
+	ast.Inspect(n, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			if _, ok := n.X.(*ast.Ident); !ok || !qualified {
+				kept[n.Sel] = true
+			}
+		case *ast.StructType:
+			for _, f := range n.Fields.List {
+				for _, name := range f.Names {
+					kept[name] = true
+				}
+			}
+		}
+		return true
+	})
+	return HashMeaning(n, func(x ast.Expr) string {
+		if id, ok := x.(*ast.Ident); ok && !kept[id] && nameless(id.Name) {
+			return "·"
+		}
+		return ""
+	})
+}
