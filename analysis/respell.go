@@ -25,6 +25,9 @@ func (n TypeNames) Respelled(source *snapshot.Snapshot) *snapshot.Snapshot {
 // function that declares the one name or the other itself it is not looked up what is meant.
 func (n TypeNames) respell(source *snapshot.Snapshot) (respelled *snapshot.Snapshot, refused map[typeName]string, leftOver []SourceError) {
 	refused = make(map[typeName]string)
+	if len(n) == 0 {
+		return source, refused, nil
+	}
 	spelled := make(map[*snapshot.File]*spelling)
 	aliases := make(map[typeName]bool)
 	for _, p := range source.Packages() {

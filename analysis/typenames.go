@@ -99,10 +99,13 @@ func (s *Session) compare(ctx context.Context, old, new *snapshot.Snapshot, draf
 	}
 	renamed, unfit := make(TypeNames), make(map[typeName]string)
 	for len(lost) == 0 {
-		more := c.renamedTypes()
-		maps.Copy(unfit, names.with(renamed).unfit(more, new))
-		if more = more.without(unfit); len(more) == 0 {
+		more := c.renamedTypes().without(unfit)
+		if len(more) == 0 {
 			break
+		}
+		if _, others, _ := names.with(renamed).with(more).respell(new); len(others) > 0 {
+			maps.Copy(unfit, others) // these are some of more: what refuses a name follows from that one alone
+			continue
 		}
 		renamed = renamed.with(more)
 		after, _, leftOver = names.with(renamed).respell(new)
@@ -166,12 +169,6 @@ func (c *comparison) leftOver() {
 			c.report.Errors = append(c.report.Errors, sourceError(at, "undefined: "+t.Name(), c.new.Rel))
 		}
 	}
-}
-
-// unfit says of which renamed types the source cannot have the names that they had, and why.
-func (n TypeNames) unfit(renamed TypeNames, source *snapshot.Snapshot) map[typeName]string {
-	_, refused, _ := n.with(renamed).respell(source)
-	return refused
 }
 
 // without returns n without some types.

@@ -159,7 +159,7 @@ func (g *program) remove(kinds ...kind) bool {
 // rename gives a declaration another name, exports it or the opposite.
 func rename(g *program) bool {
 	d := g.some(function, function, method, generic, maker, constant, counted, state, table, hook)
-	if g.chance(2) {
+	if g.chance(4) {
 		d = g.some(structure, container, behaviour)
 	}
 	if d == nil {
