@@ -21,7 +21,9 @@ func (n TypeNames) Respelled(source *snapshot.Snapshot) *snapshot.Snapshot {
 }
 
 // respell returns source in which types have the names that the process has, and for those that cannot have them the reason.
-// leftOver are places where it has one of these names itself, which is undefined then. Where the source's own name has to stay, an alias stands for it: what a struct embeds has that as a field's name, and in a
+// leftOver are places where it has one of these names itself, which is undefined then.
+//
+// Where the source's own name has to stay, an alias stands for it: what a struct embeds has that as a field's name, and in a
 // function that declares the one name or the other itself it is not looked up what is meant.
 func (n TypeNames) respell(source *snapshot.Snapshot) (respelled *snapshot.Snapshot, refused map[typeName]string, leftOver []SourceError) {
 	refused = make(map[typeName]string)
