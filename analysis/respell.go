@@ -36,8 +36,9 @@ func (n TypeNames) respell(source *snapshot.Snapshot) (respelled *snapshot.Snaps
 		if !p.Local || n[p.Path] == nil && !slices.ContainsFunc(p.Imports, func(imp string) bool { return n[imp] != nil }) {
 			continue
 		}
-		for _, f := range decl.Load(source, p.Path).Files {
-			if s := n.spell(source, p, f); s != nil {
+		text := decl.Load(source, p.Path)
+		for _, f := range text.Files {
+			if s := n.spell(text, f); s != nil {
 				spelled[f.Parsed.File] = s
 				maps.Copy(refused, s.refused)
 				for _, x := range s.leftOver {
@@ -133,19 +134,18 @@ func (s *spelling) file(f *snapshot.File) *snapshot.File {
 type speller struct {
 	spelling
 	tokens *token.File
-	path   string                     // of the package
-	old    map[string]map[string]bool // names that the process has for types, by package path
-	own    map[string]string          // names of its types
-	quals  map[string]string          // paths of packages by the names that the file has for them
-	names  TypeNames                  // of these packages
-	bound  map[string]bool            // names that what is looked at declares itself
+	path   string            // of the package
+	own    map[string]string // names of its types
+	quals  map[string]string // paths of packages by the names that the file has for them
+	names  TypeNames         // of these packages
+	bound  map[string]bool   // names that what is looked at declares itself
 }
 
 // spell says how a file is respelled; nil if it has nothing to do with any name.
-func (n TypeNames) spell(source *snapshot.Snapshot, p *snapshot.Package, f *decl.File) *spelling {
+func (n TypeNames) spell(source decl.Source, f *decl.File) *spelling {
+	p := source.Package
 	s := &speller{
 		spelling: spelling{left: make(map[typeName]bool), declared: make(map[typeName]declaredType), refused: make(map[typeName]string)},
-		old:      make(map[string]map[string]bool),
 		tokens:   f.Parsed.Fset.File(f.Parsed.Syntax.FileStart), path: p.Path, own: n[p.Path], quals: make(map[string]string), names: n,
 	}
 	content, _ := f.Parsed.File.Content()
@@ -157,12 +157,6 @@ func (n TypeNames) spell(source *snapshot.Snapshot, p *snapshot.Package, f *decl
 		}
 		return false
 	}
-	for path, of := range n {
-		s.old[path] = make(map[string]bool)
-		for _, old := range of {
-			s.old[path][old] = of[old] == ""
-		}
-	}
 	found := mentions(s.own)
 	for _, imp := range f.Imports {
 		path := p.ImportPath(imp.Path)
@@ -170,7 +164,7 @@ func (n TypeNames) spell(source *snapshot.Snapshot, p *snapshot.Package, f *decl
 			continue
 		}
 		found = true
-		name := importedAs(decl.Source{Package: p, Names: decl.Load(source, p.Path).Names}, imp)
+		name := importedAs(source, imp)
 		switch {
 		case name == ".":
 			for name := range n[path] {
@@ -362,7 +356,7 @@ func (s *speller) walk(n ast.Node) {
 func (s *speller) ident(id *ast.Ident) {
 	old := s.own[id.Name]
 	switch {
-	case s.old[s.path][id.Name] && !s.bound[id.Name]:
+	case s.names.isOld(s.path, id.Name) && !s.bound[id.Name]:
 		s.leftOver = append(s.leftOver, id)
 	case old == "":
 	case s.bound[id.Name] || s.bound[old]:
@@ -385,7 +379,7 @@ func (s *speller) selector(x *ast.SelectorExpr) {
 		if path != "" && old != "" {
 			s.left[typeName{path, x.Sel.Name}] = true
 		}
-	case s.old[path][x.Sel.Name] && ast.IsExported(x.Sel.Name):
+	case s.names.isOld(path, x.Sel.Name) && ast.IsExported(x.Sel.Name):
 		s.leftOver = append(s.leftOver, x)
 	case old == "":
 	case !ast.IsExported(old):

@@ -57,11 +57,16 @@ func (n TypeNames) all() iter.Seq2[typeName, string] {
 	}
 }
 
+// isOld reports whether a name is one that the process has for a type of a package, and the source has for none.
+func (n TypeNames) isOld(path, name string) bool {
+	return n[path][name] == "" && n.inSource(path, name) != name
+}
+
 // inSource returns the name that the source has for a type that the process has under an old one.
 func (n TypeNames) inSource(path, old string) string {
-	for t, o := range n.all() {
-		if t.path == path && o == old {
-			return t.name
+	for name, o := range n[path] {
+		if o == old {
+			return name
 		}
 	}
 	return old
@@ -103,12 +108,12 @@ func (s *Session) compare(ctx context.Context, old, new *snapshot.Snapshot, draf
 		if len(more) == 0 {
 			break
 		}
-		if _, others, _ := names.with(renamed).with(more).respell(new); len(others) > 0 {
+		respelled, others, left := names.with(renamed).with(more).respell(new)
+		if len(others) > 0 {
 			maps.Copy(unfit, others) // these are some of more: what refuses a name follows from that one alone
 			continue
 		}
-		renamed = renamed.with(more)
-		after, _, leftOver = names.with(renamed).respell(new)
+		renamed, after, leftOver = renamed.with(more), respelled, left
 		if c, err = s.compareAs(ctx, before, after, draft, wishes); err != nil { // which may show that more were
 			return nil, err
 		}
@@ -158,7 +163,7 @@ func (c *comparison) leftOver() {
 		}
 		for id, obj := range p.checked.Info.Uses {
 			t, ok := obj.(*types.TypeName)
-			if !ok || t.Pkg() == nil || names.inSource(t.Pkg().Path(), t.Name()) == t.Name() || t.Parent() != t.Pkg().Scope() {
+			if !ok || t.Pkg() == nil || !names.isOld(t.Pkg().Path(), t.Name()) || t.Parent() != t.Pkg().Scope() {
 				continue
 			}
 			at := p.checked.Fset.PositionFor(id.Pos(), false)

@@ -40,6 +40,18 @@ func (f *File) Original() *File {
 
 // OriginalOffset returns where in the original an offset of f's content is.
 func (f *File) OriginalOffset(offset int) int {
+	original, _ := f.trace(offset)
+	return original
+}
+
+// Respells reports whether an offset of f's content is in a word that the original does not have.
+func (f *File) Respells(offset int) bool {
+	_, respelled := f.trace(offset)
+	return respelled
+}
+
+// trace returns where in the original an offset is, and whether it is in another word than there.
+func (f *File) trace(offset int) (original int, respelled bool) {
 	longer := 0 // by so much are the words before
 	for _, w := range f.words {
 		start := w.Start + longer
@@ -47,24 +59,11 @@ func (f *File) OriginalOffset(offset int) int {
 			break
 		}
 		if into := offset - start; into < len(w.Text) {
-			return w.Start + min(into, w.End-w.Start)
+			return w.Start + min(into, w.End-w.Start), true
 		}
 		longer += len(w.Text) - (w.End - w.Start)
 	}
-	return offset - longer
-}
-
-// Respells reports whether an offset of f's content is in a word that the original does not have.
-func (f *File) Respells(offset int) bool {
-	longer := 0
-	for _, w := range f.words {
-		start := w.Start + longer
-		if start <= offset && offset < start+len(w.Text) {
-			return true
-		}
-		longer += len(w.Text) - (w.End - w.Start)
-	}
-	return false
+	return offset - longer, false
 }
 
 // OriginalColumn returns the column, from 1, of the original that a place in f's content has.

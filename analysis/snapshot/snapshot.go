@@ -178,28 +178,19 @@ func (s *Snapshot) Sharing(other *Snapshot) *Snapshot {
 	if s == other || s.fset != other.fset {
 		return s
 	}
-	packages, shared := slices.Clone(s.packages), false
-	for i, p := range packages {
+	files := make(map[*File]*File)
+	for _, p := range s.packages {
 		o := other.byPath[p.Path]
 		if o == nil || o == p || !p.Local || !o.Local {
 			continue
 		}
-		q := *p
-		q.Files = slices.Clone(p.Files)
-		for k, f := range q.Files {
-			if same := o.File(f.Path); same != nil && same.Hash == f.Hash && same.content != nil {
-				q.Files[k] = same
+		for _, f := range p.Files {
+			if same := o.File(f.Path); same != nil && same != f && same.Hash == f.Hash && same.content != nil {
+				files[f] = same
 			}
 		}
-		if slices.Equal(q.Files, p.Files) {
-			continue
-		}
-		packages[i], shared = &q, true
 	}
-	if !shared {
-		return s
-	}
-	return s.must(packages, s.modules)
+	return s.Replacing(files)
 }
 
 func sortFiles(p *Package) {

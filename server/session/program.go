@@ -41,10 +41,8 @@ type program struct {
 	manifest []byte                      // of that generation
 	newer    map[string]*reload.Inlining // of functions that the process at hand does not run as they were built
 	at       *reload.Generation          // what it runs
-	wrote    map[string]bool             // variables that code of earlier generations may have written
-	local    map[string]*analysis.LocalNumbers
-	named    analysis.TypeNames
-	cgos     map[string]cgoRun // by import path: what cgo made last
+	known    known                       // of it, beside its source
+	cgos     map[string]cgoRun           // by import path: what cgo made last
 }
 
 func newProgram(p *reload.Program) *program {
@@ -354,20 +352,9 @@ func (p *program) compareWith(g *reload.Generation) {
 		in := g.Inlining(decl)
 		newer[decl] = &in
 	}
-	wrote, err := writtenIn(g.Manifest)
-	if err != nil {
-		wrote = nil // its source cannot be read then either, and is asked for first
-	}
-	local, err := localsIn(g.Manifest)
-	if err != nil {
-		local = nil // as well
-	}
-	named, err := typeNamesIn(g.Manifest)
-	if err != nil {
-		named = nil
-	}
+	_, known, _ := decodeManifest(g.Manifest) // where that fails its source cannot be read either, and is asked for first
 	p.mu.Lock()
-	p.newer, p.at, p.wrote, p.local, p.named = newer, g, wrote, local, named
+	p.newer, p.at, p.known = newer, g, known
 	p.mu.Unlock()
 }
 
@@ -375,7 +362,7 @@ func (p *program) compareWith(g *reload.Generation) {
 func (p *program) wasWritten(name string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.wrote[name]
+	return p.known.written[name]
 }
 
 // localNumbers returns the numbers of the types in functions of a package of the process at hand; nil if they are those of
@@ -383,14 +370,14 @@ func (p *program) wasWritten(name string) bool {
 func (p *program) localNumbers(path string) *analysis.LocalNumbers {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.local[path]
+	return p.known.locals[path]
 }
 
 // typeNames returns the types that go on under other names in the process at hand.
 func (p *program) typeNames() analysis.TypeNames {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.named
+	return p.known.typeNames
 }
 
 // scan returns the files as they are now.

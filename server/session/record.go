@@ -50,29 +50,34 @@ func (j *job) manifest() func() ([]byte, error) {
 // record makes the manifest of what the process runs after the refresh, whose source is in the store.
 func (j *job) record(list []recorded) ([]byte, error) {
 	list = append(slices.Clip(list), j.embedded()...) // the source may be recorded again
-	written, err := writtenIn(j.gen.Manifest)
+	_, known, err := decodeManifest(j.gen.Manifest)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range j.report.Written {
-		written[name] = true
+		known.written[name] = true
 	}
-	locals, err := localsIn(j.gen.Manifest)
-	if err != nil {
-		return nil, err
-	}
-	maps.Copy(locals, j.report.Locals)
-	for path, names := range j.report.TypeNames {
-		list = append(list, recorded{Package: path, TypeNames: names})
-	}
-	return encodeManifest(list, written, locals)
+	maps.Copy(known.locals, j.report.Locals)
+	known.typeNames = j.report.TypeNames
+	return encodeManifest(list, known)
 }
 
-func encodeManifest(list []recorded, written map[string]bool, locals map[string]*analysis.LocalNumbers) ([]byte, error) {
-	for name := range written {
+// What is known of a process beside its source.
+type known struct {
+	written   map[string]bool                   // link names of variables that may have been written
+	locals    map[string]*analysis.LocalNumbers // numbers of the types in functions, by the paths of their packages
+	typeNames analysis.TypeNames                // types that go on under other names
+}
+
+func encodeManifest(files []recorded, known known) ([]byte, error) {
+	list := slices.Clip(files)
+	for name := range known.written {
 		list = append(list, recorded{Written: name})
 	}
-	for path, n := range locals {
+	for path, names := range known.typeNames {
+		list = append(list, recorded{Package: path, TypeNames: names})
+	}
+	for path, n := range known.locals {
 		list = append(list, recorded{Package: path, Numbers: n})
 	}
 	slices.SortStableFunc(list, func(a, b recorded) int {
@@ -81,50 +86,28 @@ func encodeManifest(list []recorded, written map[string]bool, locals map[string]
 	return json.Marshal(list)
 }
 
-func decodeManifest(manifest []byte) ([]recorded, error) {
-	var list []recorded
+// decodeManifest returns the entries of a manifest that are of files, and what the others say.
+func decodeManifest(manifest []byte) ([]recorded, known, error) {
+	k := known{written: map[string]bool{}, locals: map[string]*analysis.LocalNumbers{}, typeNames: analysis.TypeNames{}}
+	var list, files []recorded
 	if len(manifest) > 0 {
 		if err := json.Unmarshal(manifest, &list); err != nil {
-			return nil, fmt.Errorf("record of generation: %w", err)
+			return nil, k, fmt.Errorf("record of generation: %w", err)
 		}
 	}
-	return list, nil
-}
-
-// writtenIn returns the variables that may have been written by then.
-func writtenIn(manifest []byte) (map[string]bool, error) {
-	list, err := decodeManifest(manifest)
-	set := map[string]bool{}
 	for _, r := range list {
-		if r.Written != "" {
-			set[r.Written] = true
+		switch {
+		case r.Written != "":
+			k.written[r.Written] = true
+		case r.Numbers != nil:
+			k.locals[r.Package] = r.Numbers
+		case r.TypeNames != nil:
+			k.typeNames[r.Package] = r.TypeNames
+		default:
+			files = append(files, r)
 		}
 	}
-	return set, err
-}
-
-// localsIn returns the numbers of the types in functions, by the paths of their packages.
-func localsIn(manifest []byte) (map[string]*analysis.LocalNumbers, error) {
-	list, err := decodeManifest(manifest)
-	locals := map[string]*analysis.LocalNumbers{}
-	for _, r := range list {
-		if r.Numbers != nil {
-			locals[r.Package] = r.Numbers
-		}
-	}
-	return locals, err
-}
-
-// typeNamesIn returns the types that go on under other names.
-func typeNamesIn(manifest []byte) (analysis.TypeNames, error) {
-	list, err := decodeManifest(manifest)
-	names := analysis.TypeNames{}
-	for _, r := range list {
-		if r.TypeNames != nil {
-			names[r.Package] = r.TypeNames
-		}
-	}
-	return names, err
+	return files, k, nil
 }
 
 // compared returns the source of a record as it is compared.
@@ -133,8 +116,8 @@ func (p *program) compared(manifest []byte) (*snapshot.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := typeNamesIn(manifest)
-	return names.Respelled(source), err
+	_, known, err := decodeManifest(manifest)
+	return known.typeNames.Respelled(source), err
 }
 
 // rolledBack returns the manifest of a process that went back from one generation to the one before, and where code of the
@@ -154,42 +137,27 @@ func (p *program) rolledBack(before, from []byte) ([]byte, []reload.LineMove, er
 }
 
 func manifestBack(before, from []byte) ([]byte, error) {
-	list, err := decodeManifest(before)
+	files, known, err := decodeManifest(before)
 	if err != nil {
 		return nil, err
 	}
-	list = slices.DeleteFunc(list, func(r recorded) bool { return r.Written != "" || r.Numbers != nil })
-	written, err := writtenIn(before)
+	_, later, err := decodeManifest(from)
 	if err != nil {
 		return nil, err
 	}
-	more, err := writtenIn(from)
-	if err != nil {
-		return nil, err
-	}
-	for name := range more {
-		written[name] = true
-	}
-	locals, err := localsIn(before)
-	if err != nil {
-		return nil, err
-	}
-	later, err := localsIn(from)
-	if err != nil {
-		return nil, err
-	}
-	for path, l := range later {
+	maps.Copy(known.written, later.written)
+	for path, l := range later.locals {
 		n := analysis.LocalNumbers{}
-		if locals[path] != nil {
-			n = *locals[path]
+		if known.locals[path] != nil {
+			n = *known.locals[path]
 		}
 		n.Next = max(n.Next, l.Next) // numbers that somebody had are nobody's again
-		locals[path] = &n
+		known.locals[path] = &n
 	}
-	if len(list)+len(written)+len(locals) == 0 {
+	if len(files)+len(known.written)+len(known.locals)+len(known.typeNames) == 0 {
 		return before, nil
 	}
-	return encodeManifest(list, written, locals)
+	return encodeManifest(files, known)
 }
 
 // sources records in which Go and module files a snapshot differs from the build, and puts the contents into the store.
@@ -302,7 +270,7 @@ func (p *program) source(g *reload.Generation) (*snapshot.Snapshot, error) {
 
 // recordedSource returns what was built with what a record says is changed since.
 func (p *program) recordedSource(base *snapshot.Snapshot, manifest []byte) (*snapshot.Snapshot, error) {
-	list, err := decodeManifest(manifest)
+	list, _, err := decodeManifest(manifest)
 	if err != nil {
 		return nil, err
 	}
@@ -310,7 +278,6 @@ func (p *program) recordedSource(base *snapshot.Snapshot, manifest []byte) (*sna
 	var embedded []snapshot.EmbedChange
 	for _, r := range list {
 		switch {
-		case r.Written != "" || r.Numbers != nil || r.TypeNames != nil:
 		case r.Package != "":
 			c := snapshot.EmbedChange{Package: r.Package, Path: r.Path, Deleted: r.Hash == ""}
 			if r.Hash != "" {
